@@ -1,0 +1,182 @@
+"""The one data format: a VOC-layout folder.
+
+    JPEGImages/<id>.jpg   SegmentationClass/<id>.png (optional)   ImageSets/Segmentation/<split>.txt
+    labels.csv (`id,classes`, classes joined by ;) or Annotations/<id>.xml   classes.txt (absent: VOC's 20)
+
+Image-level labels never come from masks. Masks are read by `mask` alone, which evaluation calls and training does not.
+"""
+
+import csv
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from sscnb.datasets.images import SUFFIXES, image_size, read_image, read_mask
+from sscnb.errors import UserError, nearest
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+IGNORE = 255
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A VOC-layout folder, read lazily. Ids are strings, class indices 1..C, background 0."""
+
+    root: Path
+    classes: tuple[str, ...]
+    mask_folder: str = "SegmentationClass"
+    _labels: dict[str, tuple[str, ...]] | None = field(default=None, repr=False)
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits that the folder has."""
+        return sorted(p.stem for p in (self.root / "ImageSets/Segmentation").glob("*.txt"))
+
+    def ids(self, split: str) -> list[str]:
+        """Return the ids of a split in the order of its file.
+
+        Raises:
+            UserError: no such split, an empty one, or an id that stands in it twice.
+        """
+        path = self.root / "ImageSets/Segmentation" / f"{split}.txt"
+        if not path.is_file():
+            raise UserError(f"{self.root} has no split {split!r} ({path} is missing); {nearest(split, self.splits)}")
+        ids = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if not ids:
+            raise UserError(f"split {path} is empty; expected one image id a line.")
+        if len(set(ids)) < len(ids):
+            twice = next(i for n, i in enumerate(ids) if i in ids[:n])
+            raise UserError(f"split {path} names {twice!r} more than once. Delete the repeated line.")
+        return ids
+
+    def image_path(self, image_id: str) -> Path:
+        """Return the path of an image.
+
+        Raises:
+            UserError: there is no such image.
+        """
+        for suffix in SUFFIXES:
+            path = self.root / "JPEGImages" / (image_id + suffix)
+            if path.is_file():
+                return path
+        raise UserError(
+            f"{self.root / 'JPEGImages'} has no image for id {image_id!r} (expected {image_id}.jpg). "
+            "Add the file or take the id out of the split."
+        )
+
+    def image(self, image_id: str) -> np.ndarray:
+        """Return an image as H,W,3 uint8 RGB."""
+        return read_image(self.image_path(image_id))
+
+    def mask_path(self, image_id: str) -> Path:
+        """Return where an image's mask is expected."""
+        return self.root / self.mask_folder / f"{image_id}.png"
+
+    def has_masks(self, split: str) -> bool:
+        """Tell whether every image of a split has a mask file."""
+        return all(self.mask_path(i).is_file() for i in self.ids(split))
+
+    def mask(self, image_id: str) -> np.ndarray:
+        """Return the true mask, H,W uint8 in {0, 1..C, 255}. For evaluation only.
+
+        Raises:
+            UserError: the mask is missing, of another size than the image, or holds an index without a class.
+        """
+        path = self.mask_path(image_id)
+        mask = read_mask(path)
+        expected = image_size(self.image_path(image_id))
+        if mask.shape != expected:
+            raise UserError(
+                f"mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, its image {expected[1]}x{expected[0]}. "
+                "They must be of one size."
+            )
+        extra = [int(v) for v in np.unique(mask) if v != IGNORE and v > len(self.classes)]
+        if extra:
+            raise UserError(
+                f"mask {path} holds index {extra[0]}, but there are {len(self.classes)} classes "
+                f"(indices 0 to {len(self.classes)}, {IGNORE} is ignored). Check classes.txt."
+            )
+        return mask
+
+    def class_names(self, image_id: str) -> tuple[str, ...]:
+        """Return the names of the classes an image is labelled with.
+
+        Raises:
+            UserError: the image has no label, or one with a name that is not a class.
+        """
+        if self._labels is not None:
+            source = self.root / "labels.csv"
+            if image_id not in self._labels:
+                raise UserError(f"{source} has no row for id {image_id!r}.")
+            names = self._labels[image_id]
+        else:
+            source = self.root / "Annotations" / f"{image_id}.xml"
+            try:
+                objects = ElementTree.parse(source).getroot().findall("object")
+            except FileNotFoundError as error:
+                raise UserError(
+                    f"there are no image-level labels for id {image_id!r}: neither {self.root / 'labels.csv'} "
+                    f"nor {source} exists."
+                ) from error
+            except ElementTree.ParseError as error:
+                raise UserError(f"annotation {source} is not readable as XML ({error}).") from error
+            names = tuple(dict.fromkeys((o.findtext("name") or "").strip() for o in objects))
+        for name in names:
+            if name not in self._index:
+                raise UserError(f"{source}: unknown class {name!r} for id {image_id!r}; {nearest(name, list(self.classes))}")
+        return names
+
+    def labels(self, image_id: str) -> np.ndarray:
+        """Return the image-level labels, C float32 in {0, 1}; entry c belongs to class index c + 1."""
+        labels = np.zeros(len(self.classes), dtype=np.float32)
+        labels[[self._index[name] for name in self.class_names(image_id)]] = 1
+        return labels
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.classes)}
+
+
+def open_dataset(root: str | Path) -> Dataset:
+    """Open a VOC-layout folder; files of single images are read when they are asked for.
+
+    Raises:
+        UserError: a folder is missing, or `classes.txt` or `labels.csv` is malformed.
+    """
+    root = Path(root).expanduser()
+    for part in ("JPEGImages", "ImageSets/Segmentation"):
+        if not (root / part).is_dir():
+            raise UserError(
+                f"{root} is no VOC-layout folder: {part}/ is missing. Expected JPEGImages/*.jpg, "
+                "ImageSets/Segmentation/<split>.txt and labels.csv or Annotations/*.xml."
+            )
+    classes, path = VOC_CLASSES, root / "classes.txt"
+    if path.is_file():
+        classes = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        if not 1 <= len(classes) < IGNORE or len(set(classes)) < len(classes):
+            raise UserError(f"{path} must name 1 to {IGNORE - 1} different classes, one a line; it has {len(classes)} lines.")
+    labels = _read_labels(root / "labels.csv") if (root / "labels.csv").is_file() else None
+    # SBD's extension of VOC stands beside the original masks, under the name that the field gives it.
+    folder = "SegmentationClassAug" if (root / "SegmentationClassAug").is_dir() else "SegmentationClass"
+    return Dataset(root=root, classes=classes, mask_folder=folder, _labels=labels)
+
+
+def _read_labels(path: Path) -> dict[str, tuple[str, ...]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.reader(file) if row]
+    if not rows or [c.strip() for c in rows[0]] != ["id", "classes"]:
+        raise UserError(f"{path} must begin with the line `id,classes`; then one row an image, such as `beach_01,boat;person`.")
+    labels: dict[str, tuple[str, ...]] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != 2:
+            raise UserError(f"{path}, row {number}: expected `id,class;class`, found {','.join(row)!r}.")
+        if row[0].strip() in labels:
+            raise UserError(f"{path}, row {number}: id {row[0].strip()!r} has a row already.")
+        labels[row[0].strip()] = tuple(dict.fromkeys(c.strip() for c in row[1].split(";") if c.strip()))
+    return labels

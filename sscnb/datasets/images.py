@@ -1,0 +1,62 @@
+"""Reading images and masks, with errors that name the file."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from sscnb.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Return an image as H,W,3 uint8 RGB, turned upright as its EXIF tag says.
+
+    Raises:
+        UserError: the file is missing, truncated or not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except FileNotFoundError as error:
+        raise UserError(f"image {path} is missing.") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserError(f"image {path} cannot be read ({error}). Replace the file or take its id out of the split.") from error
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return (H, W) of an image from its header alone, turned upright.
+
+    Raises:
+        UserError: as `read_image`, as far as the header tells.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(0x0112, 1) >= 5
+            return (width, height) if turned else (height, width)
+    except FileNotFoundError as error:
+        raise UserError(f"image {path} is missing.") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserError(f"image {path} cannot be read ({error}). Replace the file or take its id out of the split.") from error
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Return a mask as H,W uint8 class indices: 0 background, 255 ignored.
+
+    Raises:
+        UserError: the file is missing, unreadable, or a colour picture without a palette.
+    """
+    try:
+        with Image.open(path) as mask:
+            if mask.mode not in ("P", "L"):
+                raise UserError(
+                    f"mask {path} has mode {mask.mode}; expected class indices in an 8-bit PNG (palette or grey). "
+                    "Convert its colours to indices first."
+                )
+            return np.array(mask)
+    except FileNotFoundError as error:
+        raise UserError(f"mask {path} is missing.") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserError(f"mask {path} cannot be read ({error}).") from error

@@ -1,0 +1,80 @@
+"""What a training step sees: batches of augmented crops that depend on seed, epoch and image alone."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+from sscnb.datasets.folder import Dataset
+from sscnb.datasets.images import read_mask
+from sscnb.datasets.transforms import Sample, augment, to_tensor
+
+
+class TrainingImages(torch.utils.data.Dataset):
+    """Augmented crops with their image-level labels.
+
+    An item is asked for as (epoch, index), which `EpochSampler` yields, so that workers hold no state and a resumed
+    run sees the same crops. Items are dicts: `id` str, `image` 3,S,S float32, `labels` C float32; `superpixels` S,S
+    int64 when a folder of superpixel maps is given; `target` S,S int64 (255 = ignore) when one of masks is given.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        ids: Sequence[str],
+        *,
+        resize_range: tuple[int, int],
+        crop: int,
+        seed: int,
+        superpixel_folder: Path | None = None,
+        mask_folder: Path | None = None,
+    ):
+        self.dataset, self.ids, self.seed = dataset, list(ids), seed
+        self.resize_range, self.crop = resize_range, crop
+        self.superpixel_folder, self.mask_folder = superpixel_folder, mask_folder
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        epoch, index = key
+        image_id = self.ids[index]
+        superpixels = mask = None
+        if self.superpixel_folder is not None:
+            superpixels = read_mask(self.superpixel_folder / f"{image_id}.png").astype(np.int32)
+        if self.mask_folder is not None:
+            mask = read_mask(self.mask_folder / f"{image_id}.png")
+        rng = np.random.default_rng((self.seed, epoch, index))
+        sample = Sample(self.dataset.image(image_id), superpixels, mask)
+        sample, inside = augment(sample, rng, resize_range=self.resize_range, crop=self.crop)
+        item = {
+            "id": image_id,
+            "image": to_tensor(sample.image, inside),
+            "labels": torch.from_numpy(self.dataset.labels(image_id)),
+        }
+        if sample.superpixels is not None:
+            item["superpixels"] = torch.from_numpy(sample.superpixels.astype(np.int64))
+        if sample.mask is not None:
+            item["target"] = torch.from_numpy(sample.mask.astype(np.int64))
+        return item
+
+
+class EpochSampler(Sampler):
+    """Yield (epoch, index) in an order drawn from seed and epoch."""
+
+    def __init__(self, length: int, seed: int):
+        self.length, self.seed, self.epoch = length, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration gives."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        yield from ((self.epoch, int(i)) for i in order)

@@ -1,0 +1,116 @@
+"""Joint transforms of an image, its superpixel map and its mask.
+
+A `Sample` goes through the same geometry in all its parts: images bicubic, superpixels and masks nearest. Every random
+choice comes from the generator that is passed in, so a sample depends on its seed alone, whichever worker makes it.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sscnb.datasets.folder import IGNORE
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image H,W,3 uint8 with, if wanted, superpixels H,W int32 (0..S-1) and a mask H,W uint8."""
+
+    image: np.ndarray
+    superpixels: np.ndarray | None = None
+    mask: np.ndarray | None = None
+
+
+def resize(sample: Sample, height: int, width: int) -> Sample:
+    """Resize all parts to H,W: the image bicubic with antialiasing, the maps nearest."""
+    if sample.image.shape[:2] == (height, width):
+        return sample
+
+    def scale(array: np.ndarray | None, method: Image.Resampling) -> np.ndarray | None:
+        return None if array is None else np.array(Image.fromarray(array).resize((width, height), method))
+
+    return Sample(
+        image=scale(sample.image, Image.Resampling.BICUBIC),
+        superpixels=scale(sample.superpixels, Image.Resampling.NEAREST),
+        mask=scale(sample.mask, Image.Resampling.NEAREST),
+    )
+
+
+def resize_long(sample: Sample, long_side: int) -> Sample:
+    """Resize so that the longer side has `long_side` pixels; the aspect ratio stays."""
+    height, width = sample.image.shape[:2]
+    return rescale(sample, long_side / max(height, width))
+
+
+def rescale(sample: Sample, factor: float) -> Sample:
+    """Resize both sides by a factor; no side falls below one pixel."""
+    height, width = sample.image.shape[:2]
+    return resize(sample, max(1, round(height * factor)), max(1, round(width * factor)))
+
+
+def flip(sample: Sample) -> Sample:
+    """Mirror all parts left to right."""
+    parts = (sample.image, sample.superpixels, sample.mask)
+    return Sample(*(None if part is None else np.ascontiguousarray(part[:, ::-1]) for part in parts))
+
+
+def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> tuple[Sample, np.ndarray]:
+    """Cut out a square of `size` pixels at random; what the image does not fill is padding.
+
+    A smaller image is put at a random place. Padded superpixels form one superpixel of their own (the largest id plus
+    one), padded mask pixels are 255.
+
+    Returns:
+        The crop, and a bool map size,size that is True inside the image. `to_tensor` sets the rest to 0 after
+        normalisation, which is the mean colour.
+    """
+    height, width = sample.image.shape[:2]
+    # A negative offset means that the image begins inside the crop.
+    top = int(rng.integers(min(0, height - size), max(0, height - size) + 1))
+    left = int(rng.integers(min(0, width - size), max(0, width - size) + 1))
+    source = (slice(max(top, 0), max(top, 0) + size), slice(max(left, 0), max(left, 0) + size))
+    target = (slice(max(-top, 0), max(-top, 0) + height), slice(max(-left, 0), max(-left, 0) + width))
+
+    def cut(array: np.ndarray | None, padding: int) -> np.ndarray | None:
+        if array is None:
+            return None
+        crop = np.full((size, size, *array.shape[2:]), padding, dtype=array.dtype)
+        crop[target] = array[source]
+        return crop
+
+    inside = np.zeros((size, size), dtype=bool)
+    inside[target] = True
+    extra = 0 if sample.superpixels is None else int(sample.superpixels.max()) + 1
+    crop = Sample(cut(sample.image, 0), cut(sample.superpixels, extra), cut(sample.mask, IGNORE))
+    return crop, inside
+
+
+def augment(
+    sample: Sample, rng: np.random.Generator, *, resize_range: tuple[int, int], crop: int
+) -> tuple[Sample, np.ndarray]:
+    """Training's augmentation: long side drawn uniformly from a range, flip with probability one half, random crop."""
+    sample = resize_long(sample, int(rng.integers(resize_range[0], resize_range[1] + 1)))
+    if rng.random() < 0.5:
+        sample = flip(sample)
+    if sample.superpixels is not None:
+        sample = replace(sample, superpixels=sample.superpixels.astype(np.int32))  # room for the padding's own id
+    return random_crop(sample, crop, rng)
+
+
+def to_tensor(image: np.ndarray, inside: np.ndarray | None = None) -> Tensor:
+    """Return an image H,W,3 uint8 as 3,H,W float32 with ImageNet's mean and deviation taken out; padding is 0."""
+    array = (image.astype(np.float32) / 255 - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
+    if inside is not None:
+        array[~inside] = 0
+    return torch.from_numpy(array.transpose(2, 0, 1).copy())
+
+
+def to_image(tensor: Tensor) -> np.ndarray:
+    """Undo `to_tensor`: 3,H,W normalised to H,W,3 uint8, clipped to what can be shown."""
+    array = tensor.detach().float().cpu().numpy().transpose(1, 2, 0) * np.float32(IMAGENET_STD) + np.float32(IMAGENET_MEAN)
+    return (array.clip(0, 1) * 255).round().astype(np.uint8)
