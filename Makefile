@@ -1,0 +1,58 @@
+# make book   set-up, every notebook, the book; prints the path of the landing page last
+# make test   set-up, all tests
+# make lint   set-up, ruff
+# make clean  removes _build and caches; never runs/, never .venv
+#
+# Needs Python 3.11 or newer and make, nothing else; the first three make .venv when there is none.
+# PYTHON=python3.12  another interpreter        CONSTRAINTS=       newest versions instead of the tested ones
+# PRESET=tiny        another preset             RUN=runs/mine      another run folder
+
+PYTHON ?= python3
+PRESET ?= small
+RUN ?= runs/$(PRESET)
+CONSTRAINTS ?= constraints.txt
+
+PIP_INSTALL = .venv/bin/python -m pip install $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+NO_CRF = "The CRF steps will need crf=none; everything else works."
+
+.PHONY: book test lint clean FORCE
+
+book: .venv/.installed
+	@.venv/bin/python -m sscnb reproduce --preset "$(PRESET)" --run-dir "$(RUN)" --book
+
+test: .venv/.installed
+	@.venv/bin/python -m pytest
+
+lint: .venv/.installed
+	@.venv/bin/python -m ruff check .
+
+clean:
+	@rm -rf _build .pytest_cache .ruff_cache
+	@find . -name .venv -prune -o -name runs -prune -o -name .git -prune -o \
+	  '(' -name __pycache__ -o -name .ipynb_checkpoints ')' -type d -prune -exec rm -rf '{}' +
+
+# An interpreter that was asked for by name and is not the one .venv was made with: make it anew.
+ifneq ($(origin PYTHON),file)
+ifneq ($(PYTHON),$(shell cat .venv/.python 2>/dev/null))
+RENEW = yes
+.venv/.installed: FORCE
+endif
+endif
+
+# The stamp is written last, so that an installation that failed or was interrupted is tried again.
+.venv/.installed: pyproject.toml $(CONSTRAINTS)
+	@rm -f $@
+	@if test -n "$(RENEW)" || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then \
+	  "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "SSC-NB needs Python 3.11 or newer, and '$(PYTHON)' is not: $$("$(PYTHON)" --version 2>&1)." >&2; \
+	    echo "Name another interpreter, for example: make $(firstword $(MAKECMDGOALS) book) PYTHON=python3.12" >&2; exit 1; }; \
+	  echo "Setting up .venv (several minutes and some GB, once)"; \
+	  "$(PYTHON)" -m venv --clear .venv && echo "$(PYTHON)" > .venv/.python; \
+	fi
+	@$(PIP_INSTALL) --quiet -e '.[book,coco,test]'
+	@if ! { c++ --version || g++ --version || clang++ --version; } >/dev/null 2>&1; then \
+	  echo "Dense CRF not installed: no C++ compiler here." $(NO_CRF); \
+	elif ! $(PIP_INSTALL) -e '.[crf]' > .venv/crf.log 2>&1; then \
+	  echo "Dense CRF not installed: it could not be built (see .venv/crf.log)." $(NO_CRF); \
+	fi
+	@touch $@
