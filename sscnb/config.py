@@ -50,6 +50,41 @@ class CAMSettings:
 
 
 @dataclass(frozen=True)
+class SuperpixelSettings:
+    """Regions for self-modulation (Section IV-B)."""
+
+    max_regions: int = 64
+    workers: int = 0  # processes; 0 is one a core
+
+
+@dataclass(frozen=True)
+class ReconstructionSettings:
+    """CAM-driven reconstruction (Eq. 4 to 6, Table I; optimiser as in the release)."""
+
+    beta: float = 1.0  # beta_p of Eq. 10
+    width: int = 256
+    lr: float = 5e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    loss_network: str = "vgg19"
+    loss_weights: str = "imagenet"  # or the path of a checkpoint file
+    taps: str = "last"  # "last": before each pooling layer (paper); "first": relu_x_1 (release)
+    stage_weights: str = "paper"  # "paper": 1/32 .. 1/2; "released": 1/32 .. 1/4, 1
+    scale: str = "none"  # "activation": each stage's loss relative to its mean activation; for networks other than VGG
+    early_stage: int = 3  # where "CDR early" reads (Table VII): the first stage that trains, since 1 and 2 are frozen
+    checkpoint: bool = False  # recompute the decoder's and loss network's activations: less memory, same result
+
+
+@dataclass(frozen=True)
+class ModulationSettings:
+    """Activation self-modulation and reliable activation selection (Eq. 7 to 9)."""
+
+    beta: float = 1.0  # beta_a of Eq. 10
+    threshold: float = 0.3  # T_obj
+    erosion: int = 8  # r, in pixels of the half-resolution grid (256 for a crop of 512)
+    warmup_epochs: int = 2  # alignment counts from the third epoch on (release)
+
+
+@dataclass(frozen=True)
 class InferenceSettings:
     """From a trained network to CAMs and seeds (Eq. 1; scales and flip as in the release)."""
 
@@ -67,6 +102,9 @@ class Config:
     preset: str
     data: DataSettings = field(default_factory=DataSettings)
     cam: CAMSettings = field(default_factory=CAMSettings)
+    superpixels: SuperpixelSettings = field(default_factory=SuperpixelSettings)
+    reconstruction: ReconstructionSettings = field(default_factory=ReconstructionSettings)
+    modulation: ModulationSettings = field(default_factory=ModulationSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     variants: tuple[str, ...] = ("baseline",)
     seeds: tuple[int, ...] = (0,)  # the seeds that `reproduce` runs
@@ -83,26 +121,37 @@ _LITE = CAMSettings(
     lr_classifier=0.2,
     workers=0,
 )
+_LITE_RECONSTRUCTION = ReconstructionSettings(
+    width=64,
+    loss_network="efficientnet_lite0",
+    scale="activation",  # VGG-19's weights do not come with a package
+)
+# r scaled with the half-resolution grid: 8 of 256 pixels are 2.5 of 80.
+_LITE_MODULATION = ModulationSettings(erosion=3)
 
 PRESETS: dict[str, Config] = {
     "tiny": Config(
         preset="tiny",
-        data=DataSettings(
-            source="scenes", train_split="train", scenes=SceneConfig(size=96, train=24, val=8)
-        ),
+        data=DataSettings(source="scenes", train_split="train", scenes=SceneConfig(size=96, train=24, val=8)),
         cam=replace(_LITE, crop=96, resize=(88, 120), epochs=2, batch_size=8),
+        reconstruction=replace(_LITE_RECONSTRUCTION, width=16),
+        modulation=ModulationSettings(erosion=2, warmup_epochs=1),
         inference=InferenceSettings(scales=(1.0,)),
     ),
     "small": Config(
         preset="small",
         data=DataSettings(source="scenes", train_split="train", scenes=SceneConfig(size=160, train=300, val=100)),
         cam=_LITE,
+        reconstruction=_LITE_RECONSTRUCTION,
+        modulation=_LITE_MODULATION,
         inference=InferenceSettings(scales=(1.0, 0.5, 1.5)),
     ),
     "folder": Config(
         preset="folder",
         data=DataSettings(train_split="train"),
         cam=_LITE,
+        reconstruction=_LITE_RECONSTRUCTION,
+        modulation=_LITE_MODULATION,
         inference=InferenceSettings(scales=(1.0, 0.5, 1.5), long_side=176),
     ),
     "voc": Config(preset="voc", seeds=(0, 1, 2)),
@@ -110,6 +159,7 @@ PRESETS: dict[str, Config] = {
         preset="voc_released",
         # The release builds its optimiser so that .9 becomes the decay's power and 1e-4 the momentum.
         cam=CAMSettings(fidelity="released", momentum=1e-4),
+        reconstruction=ReconstructionSettings(taps="first", stage_weights="released"),
         seeds=(0, 1, 2),
     ),
     "coco": Config(preset="coco", data=DataSettings(train_split="train")),
@@ -124,10 +174,18 @@ def load_config(preset: str, overrides: dict[str, Any] | None = None) -> Config:
     """
     if preset not in PRESETS:
         raise UserError(f"there is no preset {preset!r}; {nearest(preset, list(PRESETS))}")
-    config = PRESETS[preset]
     if not isinstance(overrides or {}, dict):
         raise UserError(f'overrides must be a dict such as {{"cam.epochs": 2}}, not {overrides!r}.')
-    for key, value in (overrides or {}).items():
+    return override(PRESETS[preset], overrides or {})
+
+
+def override(config: Config, overrides: dict[str, Any]) -> Config:
+    """Return a configuration with some values replaced.
+
+    Raises:
+        UserError: no such key, or a value of another type than the setting's.
+    """
+    for key, value in overrides.items():
         config = _override(config, key, key.split("."), value)
     return config
 

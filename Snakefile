@@ -1,0 +1,101 @@
+# The one DAG: stages of every variant and seed, notebooks, book. `python -m sscnb reproduce` calls it; a cluster is
+# reached through Snakemake's own options, such as --executor slurm. All it keeps is in the run folder.
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from sscnb.config import load_config
+
+ROOT = Path(workflow.basedir)
+RUN = Path(config["run_dir"])
+# YAML may have read the JSON text already.
+OVERRIDES = config["overrides"] if isinstance(config["overrides"], dict) else json.loads(config["overrides"])
+SETTINGS = load_config(config["preset"], OVERRIDES)
+PYTHON = shlex.quote(sys.executable)
+OPTIONS = " ".join(
+    f"{name} {shlex.quote(str(value))}"
+    for name, value in {
+        "--preset": config["preset"],
+        "--run-dir": RUN,
+        "--data-root": config["data_root"] or "",
+        "--overrides": json.dumps(OVERRIDES),
+    }.items()
+)
+PARAMETERS = {
+    "preset": config["preset"],
+    "run_dir": str(RUN),
+    "data_root": config["data_root"] or "",
+    "seed": SETTINGS.seeds[0],
+    "overrides": OVERRIDES,
+}
+NETWORKS = [(variant, seed) for variant in SETTINGS.variants for seed in SETTINGS.seeds]
+# One network alone gets all cores; several are trained side by side, which uses them better.
+THREADS = max(1, workflow.cores // len(NETWORKS)) if workflow.cores else 1
+GPU = min(1, int(config.get("gpus", 0)))
+CODE = sorted(str(path) for path in (ROOT / "sscnb").rglob("*.py"))
+NOTEBOOKS = ["01_data_preparation", "02_cam_network_training", "07_evaluation"]
+DATA = f"{RUN}/data/results.json"
+SEEDS = [f"{RUN}/cam/{variant}/seed{seed}/seeds/results.json" for variant, seed in NETWORKS]
+
+
+wildcard_constraints:
+    variant="[^/]+",
+    seed="[0-9]+",
+    notebook="[0-9]{2}_[a-z_]+",
+
+
+rule all:
+    input:
+        expand(f"{RUN}/notebooks/{{notebook}}.ipynb", notebook=NOTEBOOKS),
+
+
+rule data:
+    output:
+        DATA,
+    threads: workflow.cores
+    shell:
+        f"{PYTHON} -m sscnb run data {OPTIONS}"
+
+
+rule network:
+    input:
+        ancient(DATA),
+    output:
+        f"{RUN}/cam/{{variant}}/seed{{seed}}/seeds/results.json",
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    shell:
+        f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run cam cams seeds {OPTIONS}"
+        " --variant {wildcards.variant:q} --seed {wildcards.seed}"
+
+
+rule notebook:
+    input:
+        ROOT / "notebooks/{notebook}.ipynb",
+        CODE,
+        ancient(lambda wildcards: [DATA] if wildcards.notebook.startswith("01") else SEEDS),
+    output:
+        f"{RUN}/notebooks/{{notebook}}.ipynb",
+    # A failed job's output is deleted, so papermill writes to the log, which is kept for looking at the error.
+    log:
+        f"{RUN}/logs/{{notebook}}.ipynb",
+    threads: workflow.cores
+    params:
+        values=lambda wildcards: json.dumps(PARAMETERS),
+    shell:
+        f"{PYTHON} -m papermill {{input[0]:q}} {{log:q}} --cwd {shlex.quote(str(ROOT / 'notebooks'))}"
+        " --kernel python3 --no-progress-bar --log-level WARNING -y {params.values:q} && cp {log:q} {output:q}"
+
+
+rule book:
+    input:
+        expand(f"{RUN}/notebooks/{{notebook}}.ipynb", notebook=NOTEBOOKS),
+        [str(path) for path in (ROOT / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts],
+        str(ROOT / "_config.yml"),
+    output:
+        ROOT / "_build/html/index.html",
+    shell:
+        f"{PYTHON} {shlex.quote(str(ROOT / 'book/build.py'))} {shlex.quote(str(RUN))}"

@@ -1,0 +1,5 @@
+import sys
+
+from sscnb.cli import main
+
+sys.exit(main())

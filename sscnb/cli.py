@@ -1,0 +1,144 @@
+"""`python -m sscnb`: doctor, reproduce, run."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from sscnb import __version__
+from sscnb.config import PRESETS
+from sscnb.errors import UserError
+from sscnb.run import Run, open_run, project_root
+
+STAGES = ("data", "superpixels", "cam", "cams", "seeds")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, or 2 after a message when something is for the user to mend."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "reproduce":
+        parser.error(f"unrecognised arguments: {' '.join(rest)}")
+    try:
+        return options.function(options, [word for word in rest if word != "--"])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+def run_stages(options: argparse.Namespace, _: list[str]) -> int:
+    """Run stages in the order given."""
+    run = _open(options)
+    from sscnb.stages import RUN_STAGES, VARIANT_STAGES  # imports torch: seconds that a wrong option should not cost
+
+    for name in options.stage:
+        if name in RUN_STAGES:
+            result = RUN_STAGES[name](run)
+        else:
+            result = VARIANT_STAGES[name](run, options.variant)
+        shown = [f"{row['metric']} {row['value']:.4g}" for row in result["rows"] if row["value"] is not None]
+        print(f"{name}: {', '.join(shown[:8])}")
+    return 0
+
+
+def reproduce(options: argparse.Namespace, rest: list[str]) -> int:
+    """Hand the whole DAG to Snakemake: stages, executed notebooks and, with --book, the rendered book."""
+    run = _open(options)
+    settings = {
+        "preset": run.config.preset,
+        "run_dir": str(run.folder),
+        "data_root": run.data_root,
+        "overrides": json.dumps(options.overrides),
+        "gpus": _gpus(),
+    }
+    root = project_root()
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "book" if options.book else "all",
+        "--snakefile",
+        str(root / "Snakefile"),
+    ]
+    command += ["--directory", str(root), "--cores", str(options.cores or os.cpu_count())]
+    command += ["--resources", f"gpu={settings['gpus']}", "--rerun-triggers", "mtime", "--rerun-incomplete"]
+    command += ["--quiet", "host"] + (["--dry-run"] if options.dry_run else []) + rest
+    command += ["--config", *(f"{key}={value}" for key, value in settings.items())]
+    try:
+        # A leftover lock of a killed run would stop the next one; jobs write whole files, so there is nothing to guard.
+        code = subprocess.run([*command, "--nolock"], cwd=root).returncode
+    except KeyboardInterrupt:
+        return 130
+    if code:
+        raise UserError(f"a step failed; its message is above, and a failed notebook is kept in {run.folder / 'logs'}.")
+    if options.book and not options.dry_run:
+        print(root / "_build/html/index.html")
+    return 0
+
+
+def doctor(options: argparse.Namespace, _: list[str]) -> int:
+    """Say what is here, what is missing and how to get it."""
+    from sscnb.doctor import report
+
+    return report(options.data_root)
+
+
+def _open(options: argparse.Namespace) -> Run:
+    return open_run(options.preset, options.run_dir, options.data_root, options.seed, options.overrides)
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON ({error}): {text}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sscnb", description="SSC-NB: the research book on SSC, and its runs."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--preset", default="small", help=f"one of {', '.join(PRESETS)} (default: small)")
+    common.add_argument(
+        "--run-dir", default="", help="run folder, from the project's folder on (default: runs/<preset>)"
+    )
+    common.add_argument("--data-root", default="", help="VOC-layout folder, for presets that read one")
+    common.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    common.add_argument("--overrides", type=_json, default={}, metavar="JSON", help="such as '{\"cam.epochs\": 2}'")
+
+    command = commands.add_parser("doctor", help="what is here, what is missing and how to get it")
+    command.add_argument("--data-root", default="", help="a VOC-layout folder to look at as well")
+    command.set_defaults(function=doctor)
+
+    command = commands.add_parser(
+        "reproduce",
+        parents=[common],
+        help="all stages and notebooks of a preset",
+        epilog="Further options go to Snakemake, such as --executor slurm --jobs 8.",
+    )
+    command.add_argument("--book", action="store_true", help="render the book as well and print its landing page")
+    command.add_argument("--dry-run", action="store_true", help="only say what would run")
+    command.add_argument("--cores", type=int, default=0, help="cores to use (default: all)")
+    command.set_defaults(function=reproduce)
+
+    command = commands.add_parser("run", parents=[common], help="one or more stages, in the order given")
+    command.add_argument("stage", nargs="+", choices=STAGES, metavar="stage", help=", ".join(STAGES))
+    command.add_argument("--variant", default="baseline", help="variant of the CAM network (default: baseline)")
+    command.set_defaults(function=run_stages)
+    return parser

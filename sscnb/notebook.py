@@ -1,0 +1,33 @@
+"""What every notebook does first: open its run and refuse parameters that it does not know."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sscnb.errors import UserError, nearest
+from sscnb.run import Run, open_run
+
+PARAMETERS = ("preset", "run_dir", "data_root", "seed", "overrides")
+
+
+def begin(names: Mapping[str, Any], extra: Sequence[str] = ()) -> Run:
+    """Open the run that a notebook's parameters describe, and print its folder.
+
+    papermill injects any parameter, known or not, as a variable; so a plain value under an unknown name is a parameter
+    that was meant to do something. Call it before other values are assigned: `run = begin(globals())`.
+
+    Args:
+        names: the notebook's `globals()`.
+        extra: parameters that this notebook has beyond the five common ones.
+
+    Raises:
+        UserError: an unknown parameter, or what `open_run` refuses.
+    """
+    valid = [*PARAMETERS, *extra]
+    for name, value in names.items():
+        plain = isinstance(value, str | int | float | bool | dict | list | type(None))
+        # Names of IPython's own: In, Out, _dh, _i1, exit, ...
+        if plain and not name.startswith("_") and name not in ("In", "Out") and name not in valid:
+            raise UserError(f"this notebook has no parameter {name!r}; {nearest(name, valid)}")
+    run = open_run(**{name: names[name] for name in PARAMETERS if name in names})
+    print(f"run folder: {run.folder}\npreset {run.config.preset}, seed {run.seed}")
+    return run

@@ -1,0 +1,234 @@
+"""The run folder: where everything of a run lies, whether a stage is done, and where a number comes from.
+
+<run>/run.json                     preset and data set that the folder belongs to
+<run>/dataset/                     the embedded scenes, or a link to data_root
+<run>/cam/<variant>/seed<k>/       checkpoint, history, cams/*.npz
+<run>/notebooks/                   executed notebooks
+<stage folder>/settings.json       what the stage was started with
+<stage folder>/results.json        what it measured, written last: the stage is done
+"""
+
+import os
+import platform
+import subprocess
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sscnb.config import Config, load_config, settings_dict, settings_hash
+from sscnb.datasets.folder import Dataset, open_dataset
+from sscnb.errors import UserError
+from sscnb.files import read_json, write_json
+
+_ELSEWHERE = "Choose another run folder with run_dir."
+Result = dict[str, Any]  # what a stage wrote into results.json: `rows`, and fields of its own
+
+
+def project_root() -> Path:
+    """Return the checkout that the package runs from, or the current folder when it is installed elsewhere."""
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "Snakefile").is_file() else Path.cwd()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder with its settings. `seed` is the seed that single-seed views (the notebooks) look at."""
+
+    folder: Path
+    config: Config
+    data_root: str = ""
+    seed: int = 0
+
+    @property
+    def dataset_folder(self) -> Path:
+        """Where the run's VOC-layout folder is, or a link to it."""
+        return self.folder / "dataset"
+
+    def dataset(self) -> Dataset:
+        """Open the run's data set.
+
+        Raises:
+            UserError: data preparation has not run yet.
+        """
+        if not self.dataset_folder.exists():
+            raise UserError(
+                f"{self.dataset_folder} is missing: run notebook 01_data_preparation or "
+                f"`python -m sscnb run data --preset {self.config.preset} --run-dir {self.folder}` first."
+            )
+        return open_dataset(self.dataset_folder)
+
+    def cam_folder(self, variant: str, seed: int | None = None) -> Path:
+        """Where a variant's CAM network, its curves and its CAMs lie."""
+        return self.folder / "cam" / variant / f"seed{self.seed if seed is None else seed}"
+
+    def stage(self, folder: Path, name: str, settings: Any, **labels: Any) -> "Stage":
+        """Describe a stage of this run; `labels` (variant, seed, split) go into each of its result rows."""
+        return Stage(folder=folder, name=name, settings=settings, preset=self.config.preset, labels=labels)
+
+    def done_hash(self, folder: Path, written_by: str) -> str:
+        """Return the configuration hash of a finished stage that another one builds on.
+
+        Raises:
+            UserError: it is not finished; `written_by` names the notebook that finishes it.
+        """
+        if not (folder / "results.json").is_file():
+            raise UserError(f"{folder} is not finished: run notebook {written_by} first.")
+        return read_json(folder / "settings.json")["hash"]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every result row of the run, in the order of the folders."""
+        paths = sorted(
+            p for p in self.folder.glob("**/results.json") if "dataset" not in p.relative_to(self.folder).parts
+        )
+        return [row for path in paths for row in read_json(path)["rows"]]
+
+
+@dataclass
+class Stage:
+    """One stage's folder: knows whether it is done with these settings and writes its results last."""
+
+    folder: Path
+    name: str
+    settings: Any
+    preset: str
+    labels: dict[str, Any] = field(default_factory=dict)
+    _began: float = 0.0
+
+    @property
+    def hash(self) -> str:
+        """The configuration hash: twelve digits that change when any setting of the stage does."""
+        return settings_hash(self.settings)
+
+    def done(self) -> bool:
+        """Tell whether the results are there.
+
+        Raises:
+            UserError: the folder holds another configuration's output, whole or half; nothing is overwritten.
+        """
+        path = self.folder / "settings.json"
+        if path.is_file():
+            found = read_json(path)
+            if found["hash"] != self.hash:
+                raise UserError(
+                    f"{self.folder} was made with other settings ({_difference(found['settings'], self.settings)}). "
+                    "Choose another run folder, or delete this one to make it again."
+                )
+        return (self.folder / "results.json").is_file()
+
+    def begin(self) -> None:
+        """Mark the folder as belonging to these settings; call before the first output."""
+        self._began = time.monotonic()
+        write_json(self.folder / "settings.json", {"stage": self.name, "hash": self.hash, "settings": self.settings})
+
+    def finish(self, values: dict[str, float], device: str = "cpu", **extra: Any) -> dict[str, Any]:
+        """Write the measured values as result rows (with `extra` beside them) and return the file's content."""
+        origin = provenance() | {
+            "device": device,
+            "seconds": round(time.monotonic() - self._began, 2),
+            "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        labels = {"stage": self.name, "preset": self.preset, "config": self.hash, **self.labels}
+        # NaN stands for "does not apply", such as the IoU of a class that no image shows; JSON writes it as null.
+        rows = [{"metric": k, "value": None if v != v else float(v), **labels, **origin} for k, v in values.items()]
+        result = {"rows": rows, **extra}
+        write_json(self.folder / "results.json", result)
+        return result
+
+    def load(self) -> dict[str, Any]:
+        """Return what `finish` wrote."""
+        return read_json(self.folder / "results.json")
+
+
+def open_run(
+    preset: str = "small",
+    run_dir: str = "",
+    data_root: str = "",
+    seed: int = 0,
+    overrides: dict[str, Any] | None = None,
+) -> Run:
+    """Open a run folder, making it if it is new.
+
+    A relative `run_dir` is taken from the project's folder, not from the current one, so that JupyterLab, papermill
+    and a cluster job find the same place; empty, it is `runs/<preset>`. A relative `data_root` is taken from there too.
+
+    Raises:
+        UserError: an unknown preset or override, a folder that belongs to another preset or data set or cannot be
+            written to, a missing or superfluous data_root.
+    """
+    config = load_config(preset, overrides)
+    if type(seed) is not int or seed < 0:
+        raise UserError(f"seed must be a whole number from 0 on, not {seed!r}.")
+    folder = (project_root() / Path(run_dir or f"runs/{preset}").expanduser()).resolve()
+    root = str((project_root() / Path(data_root).expanduser()).resolve()) if data_root else ""
+    path = folder / "run.json"
+    found = read_json(path) if path.is_file() else None
+    if found:
+        if found["preset"] != preset:
+            raise UserError(f"{folder} belongs to preset {found['preset']!r}, not {preset!r}. {_ELSEWHERE}")
+        if root and root != found["data_root"]:
+            raise UserError(
+                f"{folder} was made from {found['data_root'] or 'embedded scenes'}, not {root}. {_ELSEWHERE}"
+            )
+        if found["settings"] != _fixed(config):
+            difference = _difference(found["settings"], _fixed(config))
+            raise UserError(f"{folder} was made with other settings ({difference}). {_ELSEWHERE}")
+        root = found["data_root"]
+    if config.data.source == "scenes" and root:
+        raise UserError(f"preset {preset!r} makes its own scenes and takes no data_root; preset 'folder' does.")
+    if config.data.source == "folder" and not root:
+        raise UserError(f"preset {preset!r} needs data_root, the path of a VOC-layout folder.")
+    if not found:
+        if root:
+            open_dataset(root)  # a wrong path is found before anything is written
+        write_json(path, {"preset": preset, "data_root": root, "settings": _fixed(config)})
+    elif not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write to {folder}. {_ELSEWHERE}")
+    return Run(folder=folder, config=config, data_root=root, seed=seed)
+
+
+def _fixed(config: Config) -> dict[str, Any]:
+    """Return the settings that a run folder holds to: all but how much of the ladder runs, and with how many workers."""
+    settings = settings_dict(config)
+    for name in ("preset", "variants", "seeds"):
+        settings.pop(name)
+    for part in settings.values():
+        part.pop("workers", None)
+    settings["inference"].pop("batch_size")
+    return settings
+
+
+@cache
+def provenance() -> dict[str, Any]:
+    """Return commit, library versions and machine: the part of a result row that is the same for a whole process."""
+    versions = {name: metadata.version(name) for name in ("torch", "torchvision", "timm", "numpy", "scikit-image")}
+    return {
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "versions": versions,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=project_root(), capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _difference(old: Any, new: Any, name: str = "") -> str:
+    """Name the first setting that differs between two nested dicts."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(k for k in new if k not in old)]:
+            if old.get(key) != new.get(key):
+                return _difference(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+    return f"{name} {old!r} there, {new!r} here"

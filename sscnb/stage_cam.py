@@ -1,0 +1,153 @@
+"""Stages of chapter 02: train a variant's CAM network and store its CAMs."""
+
+from collections.abc import Iterator
+from itertools import groupby, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from sscnb.cam import CAMNet, class_activation, multi_scale_activation
+from sscnb.config import settings_dict
+from sscnb.datasets import Dataset
+from sscnb.datasets.images import image_size
+from sscnb.datasets.training_data import TrainingImages
+from sscnb.datasets.transforms import Sample, resize_long, to_tensor
+from sscnb.errors import UserError
+from sscnb.evaluation import image_accuracy, mean_average_precision
+from sscnb.files import replacing
+from sscnb.objective import build_cam_net, build_objective, build_optimizers
+from sscnb.run import Result, Run, Stage
+from sscnb.training import Schedule, device, device_name, fit, load_checkpoint, load_state
+from sscnb.variants import find_variant
+
+
+def cam_stage(run: Run, variant: str, seed: int) -> Stage:
+    """Describe the training of a variant: where it lies and which settings it depends on."""
+    parts, config = find_variant(variant, run.config)
+    settings = {"cam": settings_dict(config.cam), "data": run.done_hash(run.folder / "data", "01_data_preparation")}
+    settings["cam"].pop("workers")
+    if parts.reconstruction:
+        settings["reconstruction"] = settings_dict(config.reconstruction)
+        settings["reconstruction"].pop("checkpoint")
+    if parts.modulation:
+        settings["modulation"] = settings_dict(config.modulation)
+        settings["superpixels"] = config.superpixels.max_regions
+    return run.stage(run.cam_folder(variant, seed), "cam", settings, variant=variant, seed=seed)
+
+
+def train_cam(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:
+    """Train the CAM network of a variant (Eq. 10); goes on from the last whole epoch after an interruption."""
+    seed = run.seed if seed is None else seed
+    parts, config = find_variant(variant, run.config)
+    stage = cam_stage(run, variant, seed)
+    if stage.done():
+        return stage.load()
+    dataset = run.dataset()
+    superpixels = None
+    if parts.modulation:
+        superpixels = run.folder / "superpixels"
+        run.done_hash(superpixels, "01_data_preparation")
+    stage.begin()
+    cam = config.cam
+    data = TrainingImages(
+        dataset,
+        dataset.ids(config.data.train_split),
+        resize_range=cam.resize,
+        crop=cam.crop,
+        seed=seed,
+        superpixel_folder=superpixels,
+    )
+    torch.manual_seed(seed)
+    objective = build_objective(config, parts, len(dataset.classes))
+    history = fit(
+        objective,
+        build_optimizers(objective, config),
+        data,
+        Schedule(cam.epochs, cam.batch_size, cam.power, cam.clip, cam.precision, cam.workers),
+        seed=seed,
+        folder=stage.folder,
+        config_hash=stage.hash,
+        title=f"{variant} seed {seed}",
+        exclude=("perceptual.",),
+    )
+    values = {f"train_{name}": value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
+    values["train_seconds"] = sum(epoch["seconds"] for epoch in history)
+    return stage.finish(values, device=device_name(), history=history)
+
+
+def load_cam_net(run: Run, variant: str, seed: int) -> CAMNet:
+    """Load a trained CAM network, in evaluation mode on the device that is there.
+
+    Raises:
+        UserError: it has not been trained, or with other settings.
+    """
+    stage = cam_stage(run, variant, seed)
+    parts, config = find_variant(variant, run.config)
+    path = stage.folder / "checkpoint.pt"
+    if not stage.done():
+        raise UserError(f"{stage.folder} has no trained network: run notebook 02_cam_network first.")
+    state = load_checkpoint(path, stage.hash)["model"]
+    net = build_cam_net(config, parts, len(run.dataset().classes), weights="random")
+    load_state(net, {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}, path)
+    return net.eval().to(device())
+
+
+def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:
+    """Store the CAMs of the training images (Eq. 1) and measure the classifier on the validation split.
+
+    One compressed file an image: `classes` n (indices 1..C), `maps` n,ceil(H/4),ceil(W/4) float16 in [0, 1].
+    """
+    seed = run.seed if seed is None else seed
+    trained = cam_stage(run, variant, seed)
+    folder = trained.folder / "cams"
+    settings = settings_dict(run.config.inference)
+    settings = {k: settings[k] for k in ("scales", "flip", "long_side")}
+    stage = run.stage(folder, "cams", {"inference": settings, "cam": trained.hash}, variant=variant, seed=seed)
+    if stage.done():
+        return stage.load()
+    net = load_cam_net(run, variant, seed)
+    stage.begin()
+    dataset, data = run.dataset(), run.config.data
+    ids = list(dict.fromkeys(dataset.ids(data.train_split) + dataset.ids(data.seed_split)))
+    missing = [i for i in ids if not (folder / f"{i}.npz").is_file()]
+    for batch, images in _batches(dataset, missing, run.config.inference, title=f"CAMs {variant} seed {seed}"):
+        sizes = [image_size(dataset.image_path(i)) for i in batch]
+        grid = tuple(-(-side // 4) for side in sizes[0])
+        _, activation = multi_scale_activation(
+            net, images, grid=grid, scales=tuple(settings["scales"]), flip=settings["flip"]
+        )
+        for image_id, maps in zip(batch, activation, strict=True):
+            present = np.flatnonzero(dataset.labels(image_id))
+            _save_cams(folder / f"{image_id}.npz", present + 1, class_activation(maps[present]))
+    values = {}
+    if data.val_split in dataset.splits:
+        logits, labels = [], []
+        batches = _batches(dataset, dataset.ids(data.val_split), run.config.inference, title=f"classifying {variant}")
+        for batch, images in batches:
+            with torch.no_grad():
+                logits.append(net(images)[0].float().cpu().numpy())
+            labels += [dataset.labels(i) for i in batch]
+        scores, truth = np.concatenate(logits), np.stack(labels)
+        values = {"classifier/mAP": mean_average_precision(scores, truth)}
+        values |= {f"classifier/{name}": value for name, value in image_accuracy(scores, truth).items()}
+    return stage.finish(values, device=device_name(), split=data.val_split)
+
+
+def _batches(dataset: Dataset, ids: list[str], settings, title: str) -> Iterator[tuple[list[str], torch.Tensor]]:
+    """Yield ids and normalised images of one size each; images of the same size share a batch."""
+    by_size = sorted(ids, key=lambda i: (image_size(dataset.image_path(i)), i))
+    with tqdm(total=len(ids), desc=title, unit="img", mininterval=0.5) as bar:
+        for _, group in groupby(by_size, key=lambda i: image_size(dataset.image_path(i))):
+            while batch := list(islice(group, settings.batch_size)):
+                samples = [Sample(dataset.image(i)) for i in batch]
+                if settings.long_side:
+                    samples = [resize_long(sample, settings.long_side) for sample in samples]
+                yield batch, torch.stack([to_tensor(sample.image) for sample in samples]).to(device())
+                bar.update(len(batch))
+
+
+def _save_cams(path: Path, classes: np.ndarray, maps: torch.Tensor) -> None:
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, classes=classes.astype(np.int16), maps=maps.half().cpu().numpy())

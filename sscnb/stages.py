@@ -1,0 +1,15 @@
+"""The stages by name, for the command line and the DAG.
+
+Each finds its inputs in the run folder or says which notebook writes them, does nothing when its output is there with
+the same settings, and returns what it wrote into `results.json`.
+"""
+
+from collections.abc import Callable
+
+from sscnb.run import Result
+from sscnb.stage_cam import infer_cams, train_cam
+from sscnb.stage_data import make_superpixels, prepare_data
+from sscnb.stage_seeds import evaluate_seeds
+
+RUN_STAGES: dict[str, Callable[..., Result]] = {"data": prepare_data, "superpixels": make_superpixels}
+VARIANT_STAGES: dict[str, Callable[..., Result]] = {"cam": train_cam, "cams": infer_cams, "seeds": evaluate_seeds}

@@ -1,0 +1,54 @@
+"""The ladder of variants that the paper's ablations compare, as data (Tables VII and VIII).
+
+A variant's name may carry changes of settings behind an @, such as `ssc@modulation.beta=0.5`: the sweeps of Fig. 7.
+"""
+
+import json
+from dataclasses import dataclass
+
+from sscnb.config import Config, override
+from sscnb.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Which parts of the method are on."""
+
+    title: str
+    suppression: bool = True  # DRS, Eq. 3
+    reconstruction: str = ""  # "": none; "cam": from the CAM features (CDR); "early": from early features
+    loss: str = "perceptual"  # or "l1", "l2" (Table VIII)
+    modulation: bool = False  # ASM, Eq. 7 to 9
+    select: bool = True  # RAS, Eq. 9
+
+
+VARIANTS: dict[str, Variant] = {
+    "baseline": Variant("baseline", suppression=False),
+    "drs": Variant("+ DRS"),
+    "drs+cdr_early": Variant("+ DRS + CDR early", reconstruction="early"),
+    "drs+cdr": Variant("+ DRS + CDR", reconstruction="cam"),
+    "drs+cdr+asm_no_ras": Variant("+ DRS + CDR + ASM w/o RAS", reconstruction="cam", modulation=True, select=False),
+    "ssc": Variant("+ DRS + CDR + ASM (SSC)", reconstruction="cam", modulation=True),
+    "cdr_l1": Variant("+ DRS + CDR, L1 loss", reconstruction="cam", loss="l1"),
+    "cdr_l2": Variant("+ DRS + CDR, L2 loss", reconstruction="cam", loss="l2"),
+}
+LADDER = ("baseline", "drs", "drs+cdr_early", "drs+cdr", "drs+cdr+asm_no_ras", "ssc")
+
+
+def find_variant(name: str, config: Config) -> tuple[Variant, Config]:
+    """Return a variant and the configuration with the changes its name carries.
+
+    Raises:
+        UserError: no such variant or setting.
+    """
+    base, _, changes = name.partition("@")
+    if base not in VARIANTS:
+        raise UserError(f"there is no variant {base!r}; {nearest(base, list(VARIANTS))}")
+    overrides = {}
+    for change in filter(None, changes.split(",")):
+        key, equals, value = change.partition("=")
+        try:
+            overrides[key] = json.loads(value)
+        except ValueError as error:
+            raise UserError(f"variant {name!r}: expected setting=value behind the @, not {change!r}.") from error
+    return VARIANTS[base], override(config, overrides)
