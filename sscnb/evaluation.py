@@ -318,4 +318,4 @@ def _check_classes(name, values, num_classes, otherwise, lowest=0):
 
 def _check_ignore(num_classes, ignore):
     if num_classes < 1 or 0 <= ignore < num_classes:
-        raise UserError(f"{num_classes} classes, ignore label {ignore}: it may be no class, and one class there must be.")
+        raise UserError(f"{num_classes} classes with ignore label {ignore}: have one class at least, none of them ignored.")
