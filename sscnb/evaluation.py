@@ -318,4 +318,4 @@ def _check_classes(name, values, num_classes, otherwise, lowest=0):
 
 def _check_ignore(num_classes, ignore):
     if num_classes < 1 or 0 <= ignore < num_classes:
-        raise UserError(f"{num_classes} classes with ignore label {ignore}: have one class at least, none of them ignored.")
+        raise UserError(f"{num_classes} classes, ignore label {ignore}: the label must be no class, of one or more.")
