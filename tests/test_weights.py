@@ -149,7 +149,7 @@ def test_random_leaves_the_module_alone(hub, resnet):
 
 
 def test_lite0_package_fills_every_tensor(hub):
-    """The package's file stands in the order of timm's state dict; its batch norms fit photographs-like input."""
+    """The package's file stands in the order of timm's state dict, head apart."""
     status = weights_status("efficientnet_lite0")
     assert status["available"] and status["path"].endswith(".pth")
     theirs = torch.load(status["path"], weights_only=True)
