@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sscnb.cam import class_activation
 from sscnb.errors import UserError
 
 
@@ -75,17 +76,6 @@ def erode(mask: Tensor, size: int) -> Tensor:
     return (-x).to(mask.dtype)
 
 
-def normalise_activation(x: Tensor) -> Tensor:
-    """ReLU, then divide each map by its maximum + 1e-5; the gradient flows through the maximum too.
-
-    Shape: x ...,H,W raw class features -> the same, in 0..1.
-
-    Source: Eq. 1; the 1e-5 (a class without activation) is the release's.
-    """
-    x = x.relu()
-    return x / (x.amax(dim=(-2, -1), keepdim=True) + 1e-5)
-
-
 def self_modulate(
     features: Tensor,
     superpixels: Tensor,
@@ -119,10 +109,10 @@ def self_modulate(
     raw = features[image, present][:, None]  # P,1,h,w
     raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
     raw = F.interpolate(raw, size=(height, width), mode="bilinear", align_corners=False)
-    activation = normalise_activation(raw)
+    activation = class_activation(raw)
     with torch.no_grad():
         regions = superpixels[:, : 2 * height : 2, : 2 * width : 2][image]
-        consistent = normalise_activation(region_mean(raw, regions))
+        consistent = class_activation(region_mean(raw, regions))
         reliable = erode(activation > threshold, erosion) if select else torch.zeros_like(activation, dtype=torch.bool)
         target = torch.maximum(consistent, activation * reliable)
     return Modulation(activation[:, 0], consistent[:, 0], reliable[:, 0], target[:, 0])

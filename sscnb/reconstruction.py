@@ -134,12 +134,14 @@ class PerceptualLoss(nn.Module):
     each stage's first block, relu1_1 .. relu5_1 (release).
     `stages` is J; the stem counts as the first one.
     `stage_weights`: "paper" is 1/2^((J+1)-j), so 1/32 .. 1/2 for J = 5; "released" has 1 for the last stage.
-    `scale`: "none" is Eq. 5 and meant for VGG-19. "activation" divides each stage by the mean absolute activation of
-    the targets in the batch (detached, no state): each stage's term is then a relative error, 0 when perfect and
-    about 1 when the features are unrelated, L_p is about the sum of the stage weights at worst, and beta_p = 1 means
-    the same for any network. In other words every network is treated as if its mean activation were one at each
-    stage, to which Gatys et al. (CVPR 2016) rescaled VGG-19. VGG-19 as published is not so scaled: a "none" run
-    with it and an "activation" run with another network have the same beta_p only up to VGG-19's own activations.
+    `scale`: "none" is Eq. 5, meant for VGG-19. The other two make beta_p = 1 mean the same for any network: they divide
+    by the mean absolute activation of the targets in the batch (detached, no state), so that L_p is the sum of the
+    stage weights for a reconstruction whose features are 0, and at most about twice that for unrelated ones.
+    "activation" divides each stage by its own mean, as if the network had been rescaled to a mean activation of one
+    everywhere (Gatys et al., CVPR 2016, do that to VGG-19). "network" divides all stages by one number, the mean
+    over stages under the stage weights, and so keeps the balance of stages that the network has. The two differ
+    where the last stage is much quieter than the others: "activation" lifts it to half of the loss. Published VGG-19
+    has no unit activations, so "none" with it and a scaled loss with another network share beta_p only up to that.
     `checkpoint=True` saves memory: one image at a time, recomputed in the backward pass, same result.
 
     Shape: image, reconstruction B,3,H,W -> scalar.
@@ -164,7 +166,7 @@ class PerceptualLoss(nn.Module):
         if stages not in range(1, 6):
             raise UserError(f"the perceptual loss has {stages} stages, expected 1 to 5.")
         self.taps = _one(taps, ["last", "first"], "perceptual taps")
-        self.scale = _one(scale, ["none", "activation"], "perceptual scale")
+        self.scale = _one(scale, ["none", "activation", "network"], "perceptual scale")
         weights = [1 / 2 ** (stages + 1 - j) for j in range(1, stages + 1)]
         if _one(stage_weights, ["paper", "released"], "perceptual stage weights") == "released":
             weights[-1] = 1.0
@@ -213,10 +215,15 @@ class PerceptualLoss(nn.Module):
             distances = self._distances(reconstruction, *targets)
         precise = torch.promote_types(distances.dtype, torch.float32)
         losses = distances.mean(0, dtype=precise)  # images are of one size: the mean of their means is the mean
-        if self.scale == "activation":
-            losses = losses / torch.stack([y.detach().abs().mean(dtype=precise) for y in targets]).clamp_min(1e-5)
-        return losses
+        if self.scale == "none":
+            return losses
+        sizes = torch.stack([y.detach().abs().mean(dtype=precise) for y in targets])
+        if self.scale == "network":
+            sizes = self._weighted(sizes) / sum(self.stage_weights)
+        return losses / sizes.clamp_min(1e-5)
+
+    def _weighted(self, values: Tensor) -> Tensor:
+        return sum(weight * value for weight, value in zip(self.stage_weights, values, strict=True))
 
     def forward(self, reconstruction: Tensor, targets: list[Tensor]) -> Tensor:
-        losses = self.stage_losses(reconstruction, targets)
-        return sum(weight * loss for weight, loss in zip(self.stage_weights, losses, strict=True))
+        return self._weighted(self.stage_losses(reconstruction, targets))

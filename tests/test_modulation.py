@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sscnb.cam import class_activation
 from sscnb.errors import UserError
-from sscnb.modulation import alignment_loss, erode, normalise_activation, region_mean, self_modulate
+from sscnb.modulation import alignment_loss, erode, region_mean, self_modulate
 
 
 def seeded(*shape, seed=0, dtype=torch.float64):
@@ -86,12 +87,6 @@ def test_erode_refuses_no_kernel():
         erode(torch.ones(1, 1, 4, 4), 0)
 
 
-def test_normalise_activation_by_hand():
-    x = torch.tensor([[[[-1.0, 2.0], [0.5, 4.0]], [[-1.0, -2.0], [-3.0, -4.0]]]])
-    expected = torch.tensor([[[[0.0, 0.5], [0.125, 1.0]], [[0.0, 0.0], [0.0, 0.0]]]])
-    assert torch.allclose(normalise_activation(x), expected, atol=1e-5)
-
-
 def dense_alignment(features, superpixels, labels, threshold, erosion, select):
     """The straightforward version: every class up-sampled and masked, one-hot region mean, OpenCV's erosion."""
     half = (superpixels.shape[1] // 2, superpixels.shape[2] // 2)
@@ -158,7 +153,7 @@ def test_maps_are_in_the_order_of_the_labels_and_in_range():
     assert all(x.shape == (3, 8, 8) for x in maps)
     for index, (image, present) in enumerate(labels.nonzero().tolist()):
         up = F.interpolate(features[image, present][None, None], size=(8, 8), mode="bilinear")[0, 0]
-        assert torch.allclose(maps.activation[index], normalise_activation(up))
+        assert torch.allclose(maps.activation[index], class_activation(up))
     for x in (maps.activation, maps.consistent, maps.target):
         assert 0 <= x.min() and x.max() <= 1
     assert (maps.target >= maps.consistent).all()

@@ -158,16 +158,44 @@ def test_activation_scaling_by_hand():
     assert loss(RECONSTRUCTION, targets).item() == pytest.approx(3.5 / 6 / 4 + 21 / 36 / 2)
 
 
-def test_activation_scaling_forgets_the_network_s_magnitude():
-    class Louder(nn.Module):
-        def forward(self, images, tap):
-            return Linear()(images, lambda x, *place: tap(x * 10.0 ** place[0], *place))
+def test_network_scaling_by_hand():
+    loss = PerceptualLoss(Linear(), stages=2, scale="network")
+    targets = loss.targets(IMAGE)
+    size = (6 / 4 + 36 / 2) / (1 / 4 + 1 / 2)
+    assert loss.stage_losses(RECONSTRUCTION, targets).tolist() == pytest.approx([3.5 / size, 21 / size])
+    assert loss(RECONSTRUCTION, targets).item() == pytest.approx((3.5 / 4 + 21 / 2) / size)
 
-    values = []
-    for network in (Linear(), Louder()):
-        loss = PerceptualLoss(network, stages=1, scale="activation")
-        values.append(loss(RECONSTRUCTION, loss.targets(IMAGE)).item())
-    assert values[0] == pytest.approx(values[1])
+
+class Louder(nn.Module):
+    """A network with `gain` times the activations of another, stage by stage."""
+
+    def __init__(self, network, gains):
+        super().__init__()
+        self.network, self.gains = network, gains
+
+    def forward(self, images, tap):
+        def louder(x, stage, block, last):
+            return tap(x * self.gains[stage], stage, block, last) / self.gains[stage]
+
+        return self.network(images, louder)
+
+
+def test_scaling_forgets_the_magnitude_of_network_or_stages():
+    def value(scale, *gains):
+        loss = PerceptualLoss(Louder(Linear(), gains), stages=2, scale=scale)
+        return loss(RECONSTRUCTION, loss.targets(IMAGE)).item()
+
+    for scale in ("activation", "network"):
+        assert value(scale, 7, 7) == pytest.approx(value(scale, 1, 1))
+    assert value("activation", 2, 9) == pytest.approx(value("activation", 1, 1))
+    assert value("none", 7, 7) == pytest.approx(7 * value("none", 1, 1))
+
+
+@pytest.mark.parametrize("scale", ["activation", "network"])
+def test_scaled_loss_of_features_that_are_zero_is_the_sum_of_weights(scale):
+    loss = PerceptualLoss(Linear(), stages=2, scale=scale)
+    nothing = torch.full_like(IMAGE, -0.5)  # 2x + 1 is 0 there
+    assert loss(nothing, loss.targets(IMAGE)).item() == pytest.approx(1 / 4 + 1 / 2)
 
 
 def test_weights_of_five_stages():
@@ -200,14 +228,14 @@ def test_loss_network_is_frozen_and_targets_have_no_gradient():
     assert loss(seeded(2, 3, 16, 16), targets).item() == 0
 
 
-@pytest.mark.parametrize("scale", ["none", "activation"])
+@pytest.mark.parametrize("scale", ["none", "activation", "network"])
 def test_perceptual_gradient(scale):
     loss = PerceptualLoss(Toy(2), stages=2, scale=scale)
     targets = loss.targets(seeded(1, 3, 4, 4))
     assert torch.autograd.gradcheck(lambda x: loss(x, targets), (seeded(1, 3, 4, 4, seed=1).requires_grad_(),))
 
 
-@pytest.mark.parametrize("scale", ["none", "activation"])
+@pytest.mark.parametrize("scale", ["none", "activation", "network"])
 @pytest.mark.parametrize("taps", ["last", "first"])
 def test_checkpointing_the_loss_network_changes_no_result(scale, taps):
     image, values, grads = seeded(3, 3, 16, 16), [], []
