@@ -91,7 +91,7 @@ def load_cam_net(run: Run, variant: str, seed: int) -> CAMNet:
     state = load_checkpoint(path, stage.hash)["model"]
     net = build_cam_net(config, parts, len(run.dataset().classes), weights="random")
     load_state(net, {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}, path)
-    return net.eval().to(device())
+    return net.eval().to(device(), memory_format=torch.channels_last)
 
 
 def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:

@@ -83,6 +83,8 @@ def fit(
         num_workers=schedule.workers,
         pin_memory=accelerator.device.type == "cuda",
     )
+    # Channels last: the same numbers, about a third less time for depthwise convolutions on a processor.
+    objective = objective.to(memory_format=torch.channels_last)
     model, loader, *optimizers = accelerator.prepare(objective, loader, *optimizers)
     path = folder / "checkpoint.pt"
     history = _resume(path, objective, optimizers, config_hash)

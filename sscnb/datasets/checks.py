@@ -33,6 +33,6 @@ def check_images(dataset: Dataset, ids: Iterable[str], *, masks: bool = False, w
         faults = [fault for fault in found if fault]
     if faults:
         more = f"\n... and {len(faults) - 5} more." if len(faults) > 5 else ""
-        raise UserError(f"{dataset.root}: {len(faults)} of {len(ids)} images cannot be used.\n" + "\n".join(faults[:5]) + more)
-
-
+        raise UserError(
+            f"{dataset.root}: {len(faults)} of {len(ids)} images cannot be used.\n" + "\n".join(faults[:5]) + more
+        )

@@ -129,7 +129,9 @@ class Dataset:
             names = tuple(dict.fromkeys((o.findtext("name") or "").strip() for o in objects))
         for name in names:
             if name not in self._index:
-                raise UserError(f"{source}: unknown class {name!r} for id {image_id!r}; {nearest(name, list(self.classes))}")
+                raise UserError(
+                    f"{source}: unknown class {name!r} for id {image_id!r}; {nearest(name, list(self.classes))}"
+                )
         return names
 
     def labels(self, image_id: str) -> np.ndarray:
@@ -160,7 +162,9 @@ def open_dataset(root: str | Path) -> Dataset:
     if path.is_file():
         classes = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
         if not 1 <= len(classes) < IGNORE or len(set(classes)) < len(classes):
-            raise UserError(f"{path} must name 1 to {IGNORE - 1} different classes, one a line; it has {len(classes)} lines.")
+            raise UserError(
+                f"{path} must name 1 to {IGNORE - 1} different classes, one a line; it has {len(classes)} lines."
+            )
     labels = _read_labels(root / "labels.csv") if (root / "labels.csv").is_file() else None
     # SBD's extension of VOC stands beside the original masks, under the name that the field gives it.
     folder = "SegmentationClassAug" if (root / "SegmentationClassAug").is_dir() else "SegmentationClass"
@@ -171,7 +175,9 @@ def _read_labels(path: Path) -> dict[str, tuple[str, ...]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.reader(file) if row]
     if not rows or [c.strip() for c in rows[0]] != ["id", "classes"]:
-        raise UserError(f"{path} must begin with the line `id,classes`; then one row an image, such as `beach_01,boat;person`.")
+        raise UserError(
+            f"{path} must begin with the line `id,classes`; then one row an image, such as `beach_01,boat;person`."
+        )
     labels: dict[str, tuple[str, ...]] = {}
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != 2:

@@ -22,7 +22,9 @@ def read_image(path: str | Path) -> np.ndarray:
     except FileNotFoundError as error:
         raise UserError(f"image {path} is missing.") from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(f"image {path} cannot be read ({error}). Replace the file or take its id out of the split.") from error
+        raise UserError(
+            f"image {path} cannot be read ({error}). Replace the file or take its id out of the split."
+        ) from error
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -39,7 +41,9 @@ def image_size(path: str | Path) -> tuple[int, int]:
     except FileNotFoundError as error:
         raise UserError(f"image {path} is missing.") from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(f"image {path} cannot be read ({error}). Replace the file or take its id out of the split.") from error
+        raise UserError(
+            f"image {path} cannot be read ({error}). Replace the file or take its id out of the split."
+        ) from error
 
 
 def read_mask(path: str | Path) -> np.ndarray:

@@ -112,5 +112,7 @@ def to_tensor(image: np.ndarray, inside: np.ndarray | None = None) -> Tensor:
 
 def to_image(tensor: Tensor) -> np.ndarray:
     """Undo `to_tensor`: 3,H,W normalised to H,W,3 uint8, clipped to what can be shown."""
-    array = tensor.detach().float().cpu().numpy().transpose(1, 2, 0) * np.float32(IMAGENET_STD) + np.float32(IMAGENET_MEAN)
+    array = tensor.detach().float().cpu().numpy().transpose(1, 2, 0) * np.float32(IMAGENET_STD) + np.float32(
+        IMAGENET_MEAN
+    )
     return (array.clip(0, 1) * 255).round().astype(np.uint8)
