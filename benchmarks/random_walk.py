@@ -17,7 +17,7 @@ import torch
 
 from sscnb.random_walk import affinities, pair_offsets, random_walk
 
-ROWS = [("dense", 64, 64), ("ours", 64, 64), ("ours", 94, 125), ("ours", 256, 256)]
+ROWS = [("dense", 64, 64), ("ours", 64, 64), ("ours", 94, 125), ("ours", 256, 256), ("ours", 375, 500)]
 
 
 def dense_walk(cam: torch.Tensor, edge: torch.Tensor) -> torch.Tensor:

@@ -69,7 +69,8 @@ class ReconstructionSettings:
     loss_weights: str = "imagenet"  # or the path of a checkpoint file
     taps: str = "last"  # "last": before each pooling layer (paper); "first": relu_x_1 (release)
     stage_weights: str = "paper"  # "paper": 1/32 .. 1/2; "released": 1/32 .. 1/4, 1
-    scale: str = "none"  # "activation": each stage's loss relative to its mean activation; for networks other than VGG
+    loss_stride: int = 16  # output stride of the loss network: before VGG's last pooling layer
+    scale: str = "none"  # for networks other than VGG: "network" or "activation", see PerceptualLoss
     early_stage: int = 3  # where "CDR early" reads (Table VII): the first stage that trains, since 1 and 2 are frozen
     checkpoint: bool = False  # recompute the decoder's and loss network's activations: less memory, same result
 
@@ -123,8 +124,9 @@ _LITE = CAMSettings(
 )
 _LITE_RECONSTRUCTION = ReconstructionSettings(
     width=64,
-    loss_network="efficientnet_lite0",
-    scale="activation",  # VGG-19's weights do not come with a package
+    loss_network="efficientnet_lite0",  # VGG-19's weights do not come with a package
+    scale="network",  # see `scale`: this network's last stage is some twenty times quieter than the others
+    loss_stride=32,  # its own; 16 would take a stride out of trained layers
 )
 # r scaled with the half-resolution grid: 8 of 256 pixels are 2.5 of 80.
 _LITE_MODULATION = ModulationSettings(erosion=3)

@@ -88,7 +88,7 @@ def build_objective(config: Config, variant: Variant, num_classes: int) -> Objec
     if decoder is not None and variant.loss == "perceptual":
         settings = config.reconstruction
         perceptual = PerceptualLoss(
-            build_backbone(settings.loss_network, weights=settings.loss_weights, detach=0),
+            build_backbone(settings.loss_network, output_stride=settings.loss_stride, weights=settings.loss_weights),
             taps=settings.taps,
             stage_weights=settings.stage_weights,
             scale=settings.scale,
