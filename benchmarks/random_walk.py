@@ -3,7 +3,8 @@
     python benchmarks/random_walk.py
 
 Each row runs in a process of its own on one thread; memory is the rise of that process's resident peak over where it
-stood before the call (Linux), after a small walk has loaded the libraries. Both walks get the same random inputs.
+stood before the call (Linux), after a small walk has loaded the libraries. Seconds are the best of up to five calls
+within three seconds, so the dense walk is called once. Both walks get the same random inputs.
 """
 
 import multiprocessing
@@ -42,7 +43,7 @@ def memory(key: str) -> float:
 
 
 def measure(walk: str, height: int, width: int) -> tuple[float, float, np.ndarray]:
-    """Return seconds, MB and the result of one walk with 2 classes; seconds are the best of five for short walks."""
+    """Return seconds, MB and the result of one walk with 2 classes."""
     torch.set_num_threads(1)
     run = {"dense": dense_walk, "ours": random_walk}[walk]
     generator = torch.Generator().manual_seed(0)
