@@ -1,5 +1,6 @@
 """One look for every figure: the same colour map for activation, the same palette for classes, the same type."""
 
+import os
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 from sscnb.datasets import IGNORE
 from sscnb.datasets.palette import voc_palette
+from sscnb.files import replacing
 
 ACTIVATION = "inferno"  # perceptually even, readable in grey
 COLOURS = sns.color_palette("colorblind").as_hex()  # of variants, in the order of the ladder
@@ -31,6 +33,12 @@ def use_style() -> None:
             "image.interpolation": "nearest",
         }
     )
+
+
+def save(figure: Figure, path: str | os.PathLike) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=160, bbox_inches="tight")
 
 
 def colour_mask(mask: np.ndarray) -> np.ndarray:

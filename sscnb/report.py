@@ -1,14 +1,15 @@
 """From result rows to tables: means and standard deviations over seeds, never a number without its rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from sscnb import paper
 from sscnb.errors import UserError
-from sscnb.files import write_json
-from sscnb.run import Run
-from sscnb.variants import VARIANTS
+from sscnb.files import read_json, write_json
+from sscnb.run import Run, project_root
+from sscnb.variants import LADDER, VARIANTS
 
 SHARES = ("mIoU", "IoU", "over", "under", "confused", "best_mIoU", "best_over", "best_under", "best_confused")
 
@@ -51,3 +52,54 @@ def _cell(metric: str, values: pd.Series) -> str:
         return "not run"
     text = f"{factor * values.mean():.{digits}f}"
     return f"{text} ± {factor * values.std():.{digits}f}" if len(values) > 1 else text
+
+
+def ladder_table(columns: Mapping[str, Sequence[dict[str, Any]]]) -> str:
+    """Return the results table as Markdown: the paper's seeds beside measured ones, one column a set of rows.
+
+    Args:
+        columns: result rows by column title. What a set has no rows for reads "not run".
+    """
+    printed = paper.load(7)["miou"]
+    tables = {title: _seeds(rows) for title, rows in columns.items()}
+    head = ["method", "paper: VOC 2012 train", *tables]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for variant, value in zip(LADDER, printed, strict=True):
+        cells = [VARIANTS[variant].title, f"{value:.1f}", *(table.get(variant, "not run") for table in tables.values())]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def describe_rows(rows: Sequence[dict[str, Any]]) -> str:
+    """Return in one line what the seeds' rows of a table column were measured with."""
+    seeds = [row for row in rows if row["metric"] == "seed/mIoU"]
+    if not seeds:
+        return "not run"
+    splits, number = sorted({row["split"] for row in seeds}), len({row["seed"] for row in seeds})
+    devices = sorted({row["device"] for row in seeds})
+    return (
+        f"preset `{seeds[0]['preset']}`, split {', '.join(splits)}, {number} seed{'s' if number > 1 else ''}, "
+        f"threshold fixed at .2, no CRF, {', '.join(devices)}"
+    )
+
+
+def _seeds(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    seeds = [row for row in rows if row["metric"] == "seed/mIoU"]
+    return mean_and_deviation(seeds, ["seed/mIoU"])["seed/mIoU"].to_dict() if seeds else {}
+
+
+def reference_rows() -> dict[str, list[dict[str, Any]]]:
+    """Return the rows that are kept with the book, by the title of their data set."""
+    titles = {"scenes": "generated scenes", "msrc21": "MSRC-21 photographs"}
+    folder = project_root() / "book/results"
+    return {
+        t: read_json(folder / f"{name}.json")["rows"]
+        for name, t in titles.items()
+        if (folder / f"{name}.json").is_file()
+    }
+
+
+def keep_rows(run: Run, name: str) -> None:
+    """Keep a run's rows with the book, as `book/results/<name>.json`, without those of single classes."""
+    rows = [row for row in run.rows() if "/IoU/" not in row["metric"] and row["stage"] != "data"]
+    write_json(project_root() / f"book/results/{name}.json", {"rows": rows})

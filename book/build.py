@@ -1,0 +1,94 @@
+"""Render the book of one run: `python book/build.py <run folder>`; `make book` does so after executing the notebooks.
+
+The pages of book/ and the run's executed notebooks are laid side by side in _build/book, rendered with execution off.
+A notebook that is missing, or was executed from another source than notebooks/ holds now, fails the build.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+
+from sscnb.errors import UserError
+from sscnb.files import read_json
+from sscnb.report import describe_rows, ladder_table, reference_rows
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(run_folder: str) -> int:
+    """Build _build/html; return the exit code of the build."""
+    run, pages, html = Path(run_folder), ROOT / "_build/book", ROOT / "_build/html"
+    # From clean: an incremental build hides warnings.
+    for folder in (pages, html):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "book", pages, ignore=shutil.ignore_patterns("*.py", "__pycache__", "results"))
+    shutil.copy(ROOT / "_config.yml", pages)
+    (pages / "notebooks").mkdir()
+    for source in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        executed = run / "notebooks" / source.name
+        check_current(source, executed)
+        shutil.copy(executed, pages / "notebooks")
+    if (run / "figures").is_dir():
+        shutil.copytree(run / "figures", pages / "figures")
+    (pages / "run.md").write_text(run_table(run), encoding="utf-8")
+    (pages / "results.md").write_text(results_table(run), encoding="utf-8")
+    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(pages), "--path-output", str(ROOT)]
+    return subprocess.run([*command, "--all", "-nW", "--keep-going", "-q"], cwd=ROOT).returncode
+
+
+def check_current(source: Path, executed: Path) -> None:
+    """Compare an executed notebook with its source.
+
+    Raises:
+        UserError: it is missing, has an error in it, or its cells are not the source's.
+    """
+    again = f"Run `make book` or `python -m sscnb reproduce` for {executed.parent.parent}."
+    if not executed.is_file():
+        raise UserError(f"{executed} is missing: the notebook has not been executed. {again}")
+    cells = [c for c in nbformat.read(executed, 4).cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    if [c.source for c in cells] != [c.source for c in nbformat.read(source, 4).cells]:
+        raise UserError(f"{executed} is stale: it was executed from another version of {source}. {again}")
+    if any(o.output_type == "error" for c in cells if c.cell_type == "code" for o in c.outputs):
+        raise UserError(f"{executed} ends in an error. {again}")
+
+
+def results_table(run: Path) -> str:
+    """Return the landing page's table: the paper, this run, and the reference rows that are kept in book/results."""
+    columns = {"this run": read_json(run / "report.json")["rows"]} | reference_rows()
+    notes = [f"- {title}: {describe_rows(rows)}" for title, rows in columns.items()]
+    return "\n".join(
+        [ladder_table(columns), "", "Seed mIoU in percent, mean ± standard deviation over seeds.", "", *notes, ""]
+    )
+
+
+def run_table(run: Path) -> str:
+    """Return the page that says what ran, when and with what, from the run's own rows."""
+    settings, report = read_json(run / "run.json"), read_json(run / "report.json")
+    rows = report["rows"]
+    stages = {}
+    for row in rows:
+        stages[(row["stage"], row.get("variant", ""), row.get("seed", ""))] = row
+    lines = [
+        f"Preset `{settings['preset']}`, {'a folder of images' if settings['data_root'] else 'the embedded scenes'}.",
+        "",
+        "| stage | variant | seed | seconds | device | finished (UTC) | commit | configuration |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (stage, variant, seed), row in stages.items():
+        lines.append(
+            f"| {stage} | {variant} | {seed} | {row['seconds']:.0f} | {row['device']}, {row['machine']} "
+            f"| {row['utc'][:16]} | `{row['commit']}` | `{row['config']}` |"
+        )
+    versions = ", ".join(f"{name} {version}" for name, version in rows[-1]["versions"].items())
+    return "\n".join([*lines, "", f"Python {rows[-1]['python']}; {versions}.", ""])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1]))
+    except (UserError, json.JSONDecodeError) as error:
+        sys.exit(f"error: {error}")
