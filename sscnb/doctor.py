@@ -5,8 +5,9 @@ import os
 import platform
 import shutil
 from importlib import metadata
+from pathlib import Path
 
-from sscnb.config import PRESETS
+from sscnb.config import PRESETS, load_config
 from sscnb.datasets import open_dataset
 from sscnb.errors import UserError
 from sscnb.run import project_root
@@ -43,17 +44,20 @@ def report(data_root: str = "") -> int:
     crf = importlib.util.find_spec("pydensecrf") is not None
     print(f"dense CRF    {'there' if crf else 'not installed: pip install .[crf] (needs a C++ compiler)'}")
     print(f"disk         {shutil.disk_usage(project_root()).free / 1e9:.0f} GB free in {project_root()}")
+    default = load_config("small")
     print("\nImageNet weights")
     for name in sorted({c.cam.backbone for c in PRESETS.values()} | {"vgg16", "vgg19", "resnet101"}):
         status = weights_status(name)
         presets = ", ".join(p for p, c in PRESETS.items() if name in (c.cam.backbone, c.reconstruction.loss_network))
         where = status["path"] if status["available"] else f"missing: {status['how']}"
+        if not status["available"] and name in (default.cam.backbone, default.reconstruction.loss_network):
+            missing.append(f"weights of {name}")
         print(f"{name:<20} {where}" + (f"  (presets {presets})" if presets else ""))
     print("\nData")
     print("embedded scenes      made on first use (presets tiny, small)")
     if data_root:
         try:
-            dataset = open_dataset(data_root)
+            dataset = open_dataset(project_root() / Path(data_root).expanduser())  # as a run takes it
             splits = ", ".join(f"{s} {len(dataset.ids(s))}" for s in dataset.splits)
             print(f"{data_root}: {len(dataset.classes)} classes; {splits}")
         except UserError as error:

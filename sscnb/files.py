@@ -1,13 +1,17 @@
 """Files that are either whole or not there: everything the package writes goes through `replacing`."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sscnb.errors import UserError
+
+# EEXIST, ENOTDIR and EISDIR: a file stands where a folder is wanted, or the other way round.
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 @contextmanager
@@ -18,7 +22,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     A block that raises leaves whatever stood at `path` before, and no temporary file.
 
     Raises:
-        UserError: the folder cannot be written to.
+        UserError: the folder cannot be made or written to, or the disk is full.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
@@ -26,12 +30,15 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
-    except (PermissionError, OSError) as error:
-        if isinstance(error, PermissionError) or error.errno in (30, 28):  # read-only file system, disk full
-            raise UserError(f"cannot write {path}: {error.strerror}. Choose a run folder that you can write to.") from error
+    except OSError as error:
+        if error.errno in _NOT_WRITABLE:
+            raise UserError(
+                f"cannot write {path}: {error.strerror}. Choose a run folder that you can write to."
+            ) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that cannot be entered has no temporary file
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

@@ -13,7 +13,8 @@ def begin(names: Mapping[str, Any], extra: Sequence[str] = ()) -> Run:
     """Open the run that a notebook's parameters describe, and print its folder.
 
     papermill injects any parameter, known or not, as a variable; so a plain value under an unknown name is a parameter
-    that was meant to do something. Call it before other values are assigned: `run = begin(globals())`.
+    that was meant to do something. Call it before other values are assigned: `run = begin(globals())`. When the cell
+    is run again later, `run` is there, and so are the notebook's own values: then nothing is refused.
 
     Args:
         names: the notebook's `globals()`.
@@ -23,7 +24,8 @@ def begin(names: Mapping[str, Any], extra: Sequence[str] = ()) -> Run:
         UserError: an unknown parameter, or what `open_run` refuses.
     """
     valid = [*PARAMETERS, *extra]
-    for name, value in names.items():
+    first = not isinstance(names.get("run"), Run)
+    for name, value in names.items() if first else ():
         plain = isinstance(value, str | int | float | bool | dict | list | type(None))
         # Names of IPython's own: In, Out, _dh, _i1, exit, ...
         if plain and not name.startswith("_") and name not in ("In", "Out") and name not in valid:

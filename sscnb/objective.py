@@ -71,7 +71,7 @@ class Objective(nn.Module):
 
 
 def build_cam_net(config: Config, variant: Variant, num_classes: int, *, weights: str | None = None) -> CAMNet:
-    """Build a variant's CAM network; `weights` replaces the settings' (such as "random" before a checkpoint is loaded)."""
+    """Build a variant's CAM network; `weights` replaces the settings', such as "random" where a checkpoint follows."""
     cam = config.cam
     backbone = build_backbone(
         cam.backbone, output_stride=cam.output_stride, weights=weights or cam.weights, detach=cam.detach

@@ -54,6 +54,11 @@ class Run:
         Raises:
             UserError: data preparation has not run yet.
         """
+        if self.dataset_folder.is_symlink() and not self.dataset_folder.exists():
+            raise UserError(
+                f"{self.dataset_folder} points to {self.dataset_folder.readlink()}, which is gone: put the data set "
+                "back there, or choose another run folder with run_dir."
+            )
         if not self.dataset_folder.exists():
             raise UserError(
                 f"{self.dataset_folder} is missing: run notebook 01_data_preparation or "
@@ -191,7 +196,7 @@ def open_run(
 
 
 def _fixed(config: Config) -> dict[str, Any]:
-    """Return the settings that a run folder holds to: all but how much of the ladder runs, and with how many workers."""
+    """Return the settings that a run folder holds to: all but how much of the ladder runs, and how many workers."""
     settings = settings_dict(config)
     for name in ("preset", "variants", "seeds"):
         settings.pop(name)

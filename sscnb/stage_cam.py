@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from sscnb.cam import CAMNet, class_activation, multi_scale_activation
-from sscnb.config import settings_dict
+from sscnb.config import InferenceSettings, settings_dict
 from sscnb.datasets import Dataset
 from sscnb.datasets.images import image_size
 from sscnb.datasets.training_data import TrainingImages
@@ -87,7 +87,7 @@ def load_cam_net(run: Run, variant: str, seed: int) -> CAMNet:
     parts, config = find_variant(variant, run.config)
     path = stage.folder / "checkpoint.pt"
     if not stage.done():
-        raise UserError(f"{stage.folder} has no trained network: run notebook 02_cam_network first.")
+        raise UserError(f"{stage.folder} has no trained network: run notebook 02_cam_network_training first.")
     state = load_checkpoint(path, stage.hash)["model"]
     net = build_cam_net(config, parts, len(run.dataset().classes), weights="random")
     load_state(net, {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}, path)
@@ -102,29 +102,27 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
     seed = run.seed if seed is None else seed
     trained = cam_stage(run, variant, seed)
     folder = trained.folder / "cams"
-    settings = settings_dict(run.config.inference)
-    settings = {k: settings[k] for k in ("scales", "flip", "long_side")}
-    stage = run.stage(folder, "cams", {"inference": settings, "cam": trained.hash}, variant=variant, seed=seed)
+    inference = find_variant(variant, run.config)[1].inference
+    settings = {k: v for k, v in settings_dict(inference).items() if k in ("scales", "flip", "long_side")}
+    settings = {"inference": settings, "cam": trained.hash}
+    stage = run.stage(folder, "cams", settings, variant=variant, seed=seed, split=run.config.data.val_split)
     if stage.done():
         return stage.load()
     net = load_cam_net(run, variant, seed)
     stage.begin()
     dataset, data = run.dataset(), run.config.data
     ids = list(dict.fromkeys(dataset.ids(data.train_split) + dataset.ids(data.seed_split)))
-    missing = [i for i in ids if not (folder / f"{i}.npz").is_file()]
-    for batch, images in _batches(dataset, missing, run.config.inference, title=f"CAMs {variant} seed {seed}"):
+    for batch, images in _batches(dataset, ids, inference, title=f"CAMs {variant} seed {seed}", folder=folder):
         sizes = [image_size(dataset.image_path(i)) for i in batch]
         grid = tuple(-(-side // 4) for side in sizes[0])
-        _, activation = multi_scale_activation(
-            net, images, grid=grid, scales=tuple(settings["scales"]), flip=settings["flip"]
-        )
+        _, activation = multi_scale_activation(net, images, grid=grid, scales=inference.scales, flip=inference.flip)
         for image_id, maps in zip(batch, activation, strict=True):
             present = np.flatnonzero(dataset.labels(image_id))
             _save_cams(folder / f"{image_id}.npz", present + 1, class_activation(maps[present]))
     values = {}
     if data.val_split in dataset.splits:
         logits, labels = [], []
-        batches = _batches(dataset, dataset.ids(data.val_split), run.config.inference, title=f"classifying {variant}")
+        batches = _batches(dataset, dataset.ids(data.val_split), inference, title=f"classifying {variant}")
         for batch, images in batches:
             with torch.no_grad():
                 logits.append(net(images)[0].float().cpu().numpy())
@@ -132,19 +130,26 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
         scores, truth = np.concatenate(logits), np.stack(labels)
         values = {"classifier/mAP": mean_average_precision(scores, truth)}
         values |= {f"classifier/{name}": value for name, value in image_accuracy(scores, truth).items()}
-    return stage.finish(values, device=device_name(), split=data.val_split)
+    return stage.finish(values, device=device_name())
 
 
-def _batches(dataset: Dataset, ids: list[str], settings, title: str) -> Iterator[tuple[list[str], torch.Tensor]]:
-    """Yield ids and normalised images of one size each; images of the same size share a batch."""
+def _batches(
+    dataset: Dataset, ids: list[str], settings: InferenceSettings, title: str, folder: Path | None = None
+) -> Iterator[tuple[list[str], torch.Tensor]]:
+    """Yield ids and normalised images of one size each; images of the same size share a batch.
+
+    Batches whose files are all in `folder` already are left out. A half-finished one is made whole again: the last
+    bits of a result depend on the size of its batch, and an interrupted run must end like one that was not.
+    """
     by_size = sorted(ids, key=lambda i: (image_size(dataset.image_path(i)), i))
     with tqdm(total=len(ids), desc=title, unit="img", mininterval=0.5) as bar:
         for _, group in groupby(by_size, key=lambda i: image_size(dataset.image_path(i))):
             while batch := list(islice(group, settings.batch_size)):
-                samples = [Sample(dataset.image(i)) for i in batch]
-                if settings.long_side:
-                    samples = [resize_long(sample, settings.long_side) for sample in samples]
-                yield batch, torch.stack([to_tensor(sample.image) for sample in samples]).to(device())
+                if folder is None or not all((folder / f"{i}.npz").is_file() for i in batch):
+                    samples = [Sample(dataset.image(i)) for i in batch]
+                    if settings.long_side:
+                        samples = [resize_long(sample, settings.long_side) for sample in samples]
+                    yield batch, torch.stack([to_tensor(sample.image) for sample in samples]).to(device())
                 bar.update(len(batch))
 
 

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy import ndimage
 from skimage.measure import label
 from skimage.segmentation import felzenszwalb
@@ -171,7 +171,7 @@ def _segment_file(job: tuple[str, Path, Path, int]) -> tuple[str, str]:
     name, source, target, max_regions = job
     try:
         with Image.open(source) as file:
-            image = np.asarray(file.convert("RGB"))
+            image = np.asarray(ImageOps.exif_transpose(file).convert("RGB"))  # upright, as training reads it
     except FileNotFoundError:
         return name, f"{source} is missing."
     except UNREADABLE as error:

@@ -87,7 +87,7 @@ def fit(
     objective = objective.to(memory_format=torch.channels_last)
     model, loader, *optimizers = accelerator.prepare(objective, loader, *optimizers)
     path = folder / "checkpoint.pt"
-    history = _resume(path, objective, optimizers, config_hash)
+    history = _resume(path, objective, optimizers, config_hash, exclude)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     for group in groups:
         group.setdefault("initial_lr", group["lr"])
@@ -171,8 +171,8 @@ def load_checkpoint(path: Path, config_hash: str | None = None) -> dict[str, Any
         ) from error
     if config_hash is not None and found != config_hash:
         raise UserError(
-            f"checkpoint {path} belongs to configuration {found}, not {config_hash}: it was made with another preset or "
-            "other settings. Choose another run folder, or delete it to train again."
+            f"checkpoint {path} belongs to configuration {found}, not {config_hash}: it was made with another preset "
+            "or other settings. Choose another run folder, or delete it to train again."
         )
     return checkpoint
 
@@ -187,17 +187,13 @@ def load_state(module: nn.Module, state: dict[str, Tensor], source: Path, *, opt
         missing, unexpected = module.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise UserError(f"checkpoint {source} is of another network: {str(error).splitlines()[-1].strip()}") from error
-    missing = [k for k in missing if not k.startswith(tuple(optional))] if optional else missing
+    missing = [k for k in missing if not k.startswith(tuple(optional))]
     if missing or unexpected:
         raise UserError(f"checkpoint {source} is of another network: {(missing + unexpected)[0]} has no counterpart.")
 
 
 def _save(path, model, optimizers, history, config_hash, exclude) -> None:
-    state = (
-        {k: v for k, v in model.state_dict().items() if not k.startswith(tuple(exclude))}
-        if exclude
-        else model.state_dict()
-    )
+    state = {k: v for k, v in model.state_dict().items() if not k.startswith(tuple(exclude))}
     content = {
         "config": config_hash,
         "model": state,
@@ -208,12 +204,11 @@ def _save(path, model, optimizers, history, config_hash, exclude) -> None:
         torch.save(content, temporary)
 
 
-def _resume(path, objective, optimizers, config_hash) -> list[dict[str, float]]:
+def _resume(path, objective, optimizers, config_hash, exclude) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     checkpoint = load_checkpoint(path, config_hash)
-    prefixes = [k for k in objective.state_dict() if k not in checkpoint["model"]]
-    load_state(objective, checkpoint["model"], path, optional=prefixes)
+    load_state(objective, checkpoint["model"], path, optional=exclude)
     for optimizer, state in zip(optimizers, checkpoint["optimizers"], strict=True):
         optimizer.load_state_dict(state)
     return checkpoint["history"]

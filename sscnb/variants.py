@@ -32,6 +32,7 @@ VARIANTS: dict[str, Variant] = {
     "cdr_l1": Variant("+ DRS + CDR, L1 loss", reconstruction="cam", loss="l1"),
     "cdr_l2": Variant("+ DRS + CDR, L2 loss", reconstruction="cam", loss="l2"),
 }
+_CHANGEABLE = ("cam.", "reconstruction.", "modulation.", "inference.")  # a variant's own; data are the whole run's
 LADDER = ("baseline", "drs", "drs+cdr_early", "drs+cdr", "drs+cdr+asm_no_ras", "ssc")
 
 
@@ -46,7 +47,9 @@ def find_variant(name: str, config: Config) -> tuple[Variant, Config]:
         raise UserError(f"there is no variant {base!r}; {nearest(base, list(VARIANTS))}")
     overrides = {}
     for change in filter(None, changes.split(",")):
-        key, equals, value = change.partition("=")
+        key, _, value = change.partition("=")
+        if not key.startswith(_CHANGEABLE):
+            raise UserError(f"variant {name!r}: behind the @ stand settings of {', '.join(_CHANGEABLE)}, not {key!r}.")
         try:
             overrides[key] = json.loads(value)
         except ValueError as error:

@@ -11,7 +11,7 @@ from sscnb.errors import UserError
 
 
 def check_images(dataset: Dataset, ids: Iterable[str], *, masks: bool = False, workers: int = 4) -> None:
-    """Decode every image (and mask) and resolve its labels; report all faults at once.
+    """Decode every image (and the mask of those that have one) and resolve its labels; report all faults at once.
 
     Raises:
         UserError: naming up to five faulty files and how many more there are.
@@ -21,7 +21,7 @@ def check_images(dataset: Dataset, ids: Iterable[str], *, masks: bool = False, w
         try:
             dataset.labels(image_id)
             read_image(dataset.image_path(image_id))
-            if masks:
+            if masks and dataset.mask_path(image_id).is_file():
                 dataset.mask(image_id)
         except UserError as error:
             return str(error)

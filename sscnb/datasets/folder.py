@@ -47,7 +47,7 @@ class Dataset:
         path = self.root / "ImageSets/Segmentation" / f"{split}.txt"
         if not path.is_file():
             raise UserError(f"{self.root} has no split {split!r} ({path} is missing); {nearest(split, self.splits)}")
-        ids = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        ids = [line.split()[0] for line in _read_lines(path)]
         if not ids:
             raise UserError(f"split {path} is empty; expected one image id a line.")
         if len(set(ids)) < len(ids):
@@ -160,7 +160,7 @@ def open_dataset(root: str | Path) -> Dataset:
             )
     classes, path = VOC_CLASSES, root / "classes.txt"
     if path.is_file():
-        classes = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        classes = tuple(_read_lines(path))
         if not 1 <= len(classes) < IGNORE or len(set(classes)) < len(classes):
             raise UserError(
                 f"{path} must name 1 to {IGNORE - 1} different classes, one a line; it has {len(classes)} lines."
@@ -171,9 +171,16 @@ def open_dataset(root: str | Path) -> Dataset:
     return Dataset(root=root, classes=classes, mask_folder=folder, _labels=labels)
 
 
+def _read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file that are not blank; a byte order mark, as Windows writes it, is no text."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error}). Save it in that encoding.") from error
+
+
 def _read_labels(path: Path) -> dict[str, tuple[str, ...]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
+    rows = [row for row in csv.reader(_read_lines(path)) if row]
     if not rows or [c.strip() for c in rows[0]] != ["id", "classes"]:
         raise UserError(
             f"{path} must begin with the line `id,classes`; then one row an image, such as `beach_01,boat;person`."

@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 from sscnb.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)  # what PIL raises
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -21,7 +22,7 @@ def read_image(path: str | Path) -> np.ndarray:
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError as error:
         raise UserError(f"image {path} is missing.") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"image {path} cannot be read ({error}). Replace the file or take its id out of the split."
         ) from error
@@ -40,7 +41,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
             return (width, height) if turned else (height, width)
     except FileNotFoundError as error:
         raise UserError(f"image {path} is missing.") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"image {path} cannot be read ({error}). Replace the file or take its id out of the split."
         ) from error
@@ -62,5 +63,5 @@ def read_mask(path: str | Path) -> np.ndarray:
             return np.array(mask)
     except FileNotFoundError as error:
         raise UserError(f"mask {path} is missing.") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise UserError(f"mask {path} cannot be read ({error}).") from error

@@ -11,6 +11,7 @@ from torch.utils.data import Sampler
 from sscnb.datasets.folder import Dataset
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.transforms import Sample, augment, to_tensor
+from sscnb.errors import UserError
 
 
 class TrainingImages(torch.utils.data.Dataset):
@@ -49,6 +50,12 @@ class TrainingImages(torch.utils.data.Dataset):
             mask = read_mask(self.mask_folder / f"{image_id}.png")
         rng = np.random.default_rng((self.seed, epoch, index))
         sample = Sample(self.dataset.image(image_id), superpixels, mask)
+        for folder, part in ((self.superpixel_folder, superpixels), (self.mask_folder, mask)):
+            if part is not None and part.shape != sample.image.shape[:2]:
+                raise UserError(
+                    f"{folder / image_id}.png is of shape {part.shape}, its image of {sample.image.shape[:2]}: it was "
+                    "made from another version of the image. Delete the folder and run the stage that writes it again."
+                )
         sample, inside = augment(sample, rng, resize_range=self.resize_range, crop=self.crop)
         item = {
             "id": image_id,
