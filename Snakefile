@@ -10,8 +10,8 @@ from sscnb.config import load_config
 
 ROOT = Path(workflow.basedir)
 RUN = Path(config["run_dir"])
-# YAML may have read the JSON text already.
-OVERRIDES = config["overrides"] if isinstance(config["overrides"], dict) else json.loads(config["overrides"])
+BUILD = Path(config["build_dir"])
+OVERRIDES = config["overrides"]
 SETTINGS = load_config(config["preset"], OVERRIDES)
 PYTHON = shlex.quote(sys.executable)
 OPTIONS = " ".join(
@@ -19,14 +19,14 @@ OPTIONS = " ".join(
     for name, value in {
         "--preset": config["preset"],
         "--run-dir": RUN,
-        "--data-root": config["data_root"] or "",
+        "--data-root": config["data_root"],
         "--overrides": json.dumps(OVERRIDES),
     }.items()
-)
+).replace("{", "{{").replace("}", "}}")  # Snakemake formats commands
 PARAMETERS = {
     "preset": config["preset"],
     "run_dir": str(RUN),
-    "data_root": config["data_root"] or "",
+    "data_root": config["data_root"],
     "seed": SETTINGS.seeds[0],
     "overrides": OVERRIDES,
 }
@@ -35,8 +35,8 @@ NETWORKS = [(variant, seed) for variant in SETTINGS.variants for seed in SETTING
 THREADS = max(1, workflow.cores // len(NETWORKS)) if workflow.cores else 1
 GPU = min(1, int(config.get("gpus", 0)))
 CODE = sorted(str(path) for path in (ROOT / "sscnb").rglob("*.py"))
-NOTEBOOKS = ["01_data_preparation", "02_cam_network_training", "07_evaluation"]
-DATA = f"{RUN}/data/results.json"
+NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+DATA = [f"{RUN}/data/results.json", f"{RUN}/superpixels/results.json"]
 SEEDS = [f"{RUN}/cam/{variant}/seed{seed}/seeds/results.json" for variant, seed in NETWORKS]
 
 
@@ -53,10 +53,10 @@ rule all:
 
 rule data:
     output:
-        DATA,
+        *DATA,
     threads: workflow.cores
     shell:
-        f"{PYTHON} -m sscnb run data {OPTIONS}"
+        f"{PYTHON} -m sscnb run data superpixels {OPTIONS}"
 
 
 rule network:
@@ -76,7 +76,7 @@ rule notebook:
     input:
         ROOT / "notebooks/{notebook}.ipynb",
         CODE,
-        ancient(lambda wildcards: [DATA] if wildcards.notebook.startswith("01") else SEEDS),
+        ancient(lambda wildcards: DATA if wildcards.notebook.startswith("01") else SEEDS),
     output:
         f"{RUN}/notebooks/{{notebook}}.ipynb",
     # A failed job's output is deleted, so papermill writes to the log, which is kept for looking at the error.
@@ -86,7 +86,7 @@ rule notebook:
     params:
         values=lambda wildcards: json.dumps(PARAMETERS),
     shell:
-        f"{PYTHON} -m papermill {{input[0]:q}} {{log:q}} --cwd {shlex.quote(str(ROOT / 'notebooks'))}"
+        f"echo executing {{wildcards.notebook}} && {PYTHON} -m papermill {{input[0]:q}} {{log:q}} --cwd {shlex.quote(str(ROOT / 'notebooks'))}"
         " --kernel python3 --no-progress-bar --log-level WARNING -y {params.values:q} && cp {log:q} {output:q}"
 
 
@@ -96,6 +96,7 @@ rule book:
         [str(path) for path in (ROOT / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts],
         str(ROOT / "_config.yml"),
     output:
-        ROOT / "_build/html/index.html",
+        f"{BUILD}/html/index.html",
+    threads: workflow.cores
     shell:
-        f"{PYTHON} {shlex.quote(str(ROOT / 'book/build.py'))} {shlex.quote(str(RUN))}"
+        f"{PYTHON} {shlex.quote(str(ROOT / 'book/build.py'))} {shlex.quote(str(RUN))} {shlex.quote(str(BUILD))}"

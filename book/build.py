@@ -1,10 +1,11 @@
-"""Render the book of one run: `python book/build.py <run folder>`; `make book` does so after executing the notebooks.
+"""Render the book of one run: `python book/build.py <run folder> <build folder>`; `make book` calls it last.
 
-The pages of book/ and the run's executed notebooks are laid side by side in _build/book, rendered with execution off.
+The pages of book/ and the run's executed notebooks are laid side by side in a folder and rendered with execution off.
 A notebook that is missing, or was executed from another source than notebooks/ holds now, fails the build.
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 
+from sscnb import figures
 from sscnb.errors import UserError
 from sscnb.files import read_json
 from sscnb.report import describe_rows, ladder_table, reference_rows
@@ -19,9 +21,9 @@ from sscnb.report import describe_rows, ladder_table, reference_rows
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def main(run_folder: str) -> int:
-    """Build _build/html; return the exit code of the build."""
-    run, pages, html = Path(run_folder), ROOT / "_build/book", ROOT / "_build/html"
+def main(run_folder: str, build_folder: str) -> int:
+    """Build `<build folder>/html` from `<build folder>/book`; return the exit code of the build."""
+    run, pages, html = Path(run_folder), Path(build_folder) / "book", Path(build_folder) / "html"
     # From clean: an incremental build hides warnings.
     for folder in (pages, html):
         shutil.rmtree(folder, ignore_errors=True)
@@ -32,12 +34,30 @@ def main(run_folder: str) -> int:
         executed = run / "notebooks" / source.name
         check_current(source, executed)
         shutil.copy(executed, pages / "notebooks")
-    if (run / "figures").is_dir():
-        shutil.copytree(run / "figures", pages / "figures")
+    (pages / "figures").mkdir()
+    for page in pages.glob("*.md"):
+        for name in re.findall(r"figures/(\w+\.png)", page.read_text(encoding="utf-8")):
+            copy_figure(run / "figures" / name, pages / "figures" / name)
     (pages / "run.md").write_text(run_table(run), encoding="utf-8")
     (pages / "results.md").write_text(results_table(run), encoding="utf-8")
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(pages), "--path-output", str(ROOT)]
-    return subprocess.run([*command, "--all", "-nW", "--keep-going", "-q"], cwd=ROOT).returncode
+    # jupyter-book writes to _build/html below the folder it is given.
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(pages)]
+    command += ["--all", "-nW", "--keep-going", "-q"]
+    code = subprocess.run(command, cwd=ROOT).returncode
+    if code == 0:
+        shutil.move(pages / "_build/html", html)
+    return code
+
+
+def copy_figure(source: Path, target: Path) -> None:
+    """Copy a figure that a notebook saved; where the run has none, because its variants lack it, draw that instead."""
+    if source.is_file():
+        shutil.copy(source, target)
+        return
+    figure, axis = figures.plt.subplots(figsize=(6, 1))
+    axis.axis("off")
+    axis.text(0.5, 0.5, "not run: the variants of this run do not include it", ha="center", va="center")
+    figures.save(figure, target)
 
 
 def check_current(source: Path, executed: Path) -> None:
@@ -89,6 +109,6 @@ def run_table(run: Path) -> str:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1]))
+        sys.exit(main(*sys.argv[1:3]))
     except (UserError, json.JSONDecodeError) as error:
         sys.exit(f"error: {error}")
