@@ -11,6 +11,7 @@ from typing import Any
 from sscnb import __version__
 from sscnb.config import PRESETS
 from sscnb.errors import UserError
+from sscnb.files import write_json
 from sscnb.run import Run, open_run, project_root
 
 STAGES = ("data", "superpixels", "cam", "cams", "seeds")
@@ -49,12 +50,15 @@ def run_stages(options: argparse.Namespace, _: list[str]) -> int:
 
 def reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     """Hand the whole DAG to Snakemake: stages, executed notebooks and, with --book, the rendered book."""
+    if options.seed is not None:
+        options.overrides = {**options.overrides, "seeds": [options.seed]}
     run = _open(options)
     settings = {
         "preset": run.config.preset,
         "run_dir": str(run.folder),
         "data_root": run.data_root,
-        "overrides": json.dumps(options.overrides),
+        "build_dir": str(project_root() / options.build_dir),
+        "overrides": options.overrides,
         "gpus": _gpus(),
     }
     root = project_root()
@@ -68,8 +72,11 @@ def reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     ]
     command += ["--directory", str(root), "--cores", str(options.cores or os.cpu_count())]
     command += ["--resources", f"gpu={settings['gpus']}", "--rerun-triggers", "mtime", "--rerun-incomplete"]
-    command += ["--quiet", "host"] + (["--dry-run"] if options.dry_run else []) + rest
-    command += ["--config", *(f"{key}={value}" for key, value in settings.items())]
+    quiet = ["host"] if options.dry_run else ["host", "reason", "rules", "progress"]
+    command += ["--quiet", *quiet, *(["--dry-run"] if options.dry_run else []), *rest]
+    # A file, since Snakemake reads values on its command line as text: 2 would become "2".
+    write_json(run.folder / "reproduce.json", settings)
+    command += ["--configfile", str(run.folder / "reproduce.json")]
     try:
         # A leftover lock of a killed run would stop the next one; jobs write whole files, so there is nothing to guard.
         code = subprocess.run([*command, "--nolock"], cwd=root).returncode
@@ -78,7 +85,7 @@ def reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     if code:
         raise UserError(f"a step failed; its message is above, and a failed notebook is kept in {run.folder / 'logs'}.")
     if options.book and not options.dry_run:
-        print(root / "_build/html/index.html")
+        print(root / options.build_dir / "html/index.html")
     return 0
 
 
@@ -90,7 +97,7 @@ def doctor(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _open(options: argparse.Namespace) -> Run:
-    return open_run(options.preset, options.run_dir, options.data_root, options.seed, options.overrides)
+    return open_run(options.preset, options.run_dir, options.data_root, options.seed or 0, options.overrides)
 
 
 def _gpus() -> int:
@@ -99,11 +106,14 @@ def _gpus() -> int:
     return torch.cuda.device_count()
 
 
-def _json(text: str) -> Any:
+def _overrides(text: str) -> dict[str, Any]:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not JSON ({error}): {text}") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"expected a JSON object such as {{\"cam.epochs\": 2}}, not {text}")
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,8 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         "--run-dir", default="", help="run folder, from the project's folder on (default: runs/<preset>)"
     )
     common.add_argument("--data-root", default="", help="VOC-layout folder, for presets that read one")
-    common.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    common.add_argument("--overrides", type=_json, default={}, metavar="JSON", help="such as '{\"cam.epochs\": 2}'")
+    common.add_argument("--overrides", type=_overrides, default={}, metavar="JSON", help="as '{\"cam.epochs\": 2}'")
 
     command = commands.add_parser("doctor", help="what is here, what is missing and how to get it")
     command.add_argument("--data-root", default="", help="a VOC-layout folder to look at as well")
@@ -133,12 +142,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Further options go to Snakemake, such as --executor slurm --jobs 8.",
     )
     command.add_argument("--book", action="store_true", help="render the book as well and print its landing page")
+    command.add_argument("--build-dir", default="_build", help="where the book is rendered (default: _build)")
     command.add_argument("--dry-run", action="store_true", help="only say what would run")
     command.add_argument("--cores", type=int, default=0, help="cores to use (default: all)")
+    command.add_argument("--seed", type=int, help="random seed (default: the preset's)")
     command.set_defaults(function=reproduce)
 
     command = commands.add_parser("run", parents=[common], help="one or more stages, in the order given")
     command.add_argument("stage", nargs="+", choices=STAGES, metavar="stage", help=", ".join(STAGES))
     command.add_argument("--variant", default="baseline", help="variant of the CAM network (default: baseline)")
+    command.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     command.set_defaults(function=run_stages)
     return parser

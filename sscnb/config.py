@@ -108,7 +108,7 @@ class Config:
     reconstruction: ReconstructionSettings = field(default_factory=ReconstructionSettings)
     modulation: ModulationSettings = field(default_factory=ModulationSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
-    variants: tuple[str, ...] = ("baseline",)
+    variants: tuple[str, ...] = ("baseline", "drs", "drs+cdr_early", "drs+cdr", "drs+cdr+asm_no_ras", "ssc")
     seeds: tuple[int, ...] = (0,)  # the seeds that `reproduce` runs
 
 
@@ -140,6 +140,7 @@ PRESETS: dict[str, Config] = {
         reconstruction=replace(_LITE_RECONSTRUCTION, width=16),
         modulation=ModulationSettings(erosion=2, warmup_epochs=1),
         inference=InferenceSettings(scales=(1.0,)),
+        variants=("baseline", "drs", "drs+cdr", "ssc"),
     ),
     "small": Config(
         preset="small",

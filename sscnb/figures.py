@@ -9,6 +9,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from sscnb.datasets import IGNORE
 from sscnb.datasets.palette import voc_palette
@@ -69,6 +70,11 @@ def overlay_boundaries(image: np.ndarray, regions: np.ndarray, colour: Sequence[
     drawn = image.copy()
     drawn[edge] = colour
     return drawn
+
+
+def at_size(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return an image H,W,3 at the size of a map computed from it."""
+    return np.array(Image.fromarray(image).resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
 def picture_grid(

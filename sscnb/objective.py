@@ -63,6 +63,11 @@ class Objective(nn.Module):
                 loss = loss + self.modulation.beta * losses["alignment"]
         return {"loss": loss, **losses}
 
+    def rebuild(self, images: Tensor) -> Tensor:
+        """Rebuild images B,3,S,S from the features that the variant reads; needs a decoder."""
+        _, features, stages = self.net.forward_stages(images)
+        return self.decoder(features if self.variant.reconstruction == "cam" else stages[self.reconstruction.early_stage])
+
     def reconstruction_loss(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Compare the rebuilt image with the input as the variant says: perceptual (Eq. 6), L1 or L2."""
         if self.perceptual is None:
@@ -80,12 +85,15 @@ def build_cam_net(config: Config, variant: Variant, num_classes: int, *, weights
     return CAMNet(backbone, num_classes, suppression)
 
 
-def build_objective(config: Config, variant: Variant, num_classes: int) -> Objective:
-    """Build the objective of a variant with ImageNet weights in backbone and loss network."""
-    net = build_cam_net(config, variant, num_classes)
+def build_objective(config: Config, variant: Variant, num_classes: int, *, trained: bool = False) -> Objective:
+    """Build the objective of a variant with ImageNet weights in backbone and loss network.
+
+    With `trained`, for a checkpoint to be loaded into it, there are no weights yet and no loss network.
+    """
+    net = build_cam_net(config, variant, num_classes, weights="random" if trained else None)
     decoder = build_decoder(config, variant, net) if variant.reconstruction else None
     perceptual = None
-    if decoder is not None and variant.loss == "perceptual":
+    if decoder is not None and variant.loss == "perceptual" and not trained:
         settings = config.reconstruction
         perceptual = PerceptualLoss(
             build_backbone(settings.loss_network, output_stride=settings.loss_stride, weights=settings.loss_weights),

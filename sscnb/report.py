@@ -32,6 +32,9 @@ def mean_and_deviation(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -
 
     Shares are in percent with one decimal; other values have two. Rows follow the ladder, columns follow `metrics`; the
     first column is the number of seeds.
+
+    Raises:
+        UserError: there are no such rows, or several of one variant and seed, as on two splits.
     """
     frame = pd.DataFrame([r for r in rows if r["metric"] in metrics and r["value"] is not None])
     if frame.empty:
@@ -40,13 +43,17 @@ def mean_and_deviation(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -
     for variant, group in frame.groupby("variant", sort=False):
         table[variant] = {"seeds": group["seed"].nunique()}
         for metric in metrics:
-            table[variant][metric] = _cell(metric, group.loc[group["metric"] == metric, "value"])
+            found = group[group["metric"] == metric]
+            if found["seed"].duplicated().any():
+                splits = ", ".join(map(str, found["split"].unique())) if "split" in found else "unknown"
+                raise UserError(f"{variant} has several values of {metric} for one seed (splits {splits}): give one set.")
+            table[variant][metric] = _cell(metric, found["value"])
     order = sorted(table, key=lambda v: (list(VARIANTS).index(v.partition("@")[0]), v))
     return pd.DataFrame.from_dict(table, orient="index").loc[order].rename_axis("variant")
 
 
 def _cell(metric: str, values: pd.Series) -> str:
-    share = metric.split("/")[1] in SHARES
+    share = metric.partition("/")[2].partition("/")[0] in SHARES
     factor, digits = (100, 1) if share else (1, 2)
     if values.empty:
         return "not run"
@@ -99,7 +106,8 @@ def reference_rows() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def keep_rows(run: Run, name: str) -> None:
-    """Keep a run's rows with the book, as `book/results/<name>.json`, without those of single classes."""
-    rows = [row for row in run.rows() if "/IoU/" not in row["metric"] and row["stage"] != "data"]
+def keep_rows(run: Run, name: str, split: str) -> None:
+    """Keep a run's rows of a split with the book, as `book/results/<name>.json`, without those of single classes."""
+    rows = [row for row in run.rows() if "/IoU/" not in row["metric"]]
+    rows = [row for row in rows if row["stage"] in ("cam", "cams") or row.get("split") == split]
     write_json(project_root() / f"book/results/{name}.json", {"rows": rows})

@@ -17,7 +17,7 @@ from sscnb.datasets.transforms import Sample, resize_long, to_tensor
 from sscnb.errors import UserError
 from sscnb.evaluation import image_accuracy, mean_average_precision
 from sscnb.files import replacing
-from sscnb.objective import build_cam_net, build_objective, build_optimizers
+from sscnb.objective import Objective, build_objective, build_optimizers
 from sscnb.run import Result, Run, Stage
 from sscnb.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 from sscnb.variants import find_variant
@@ -83,15 +83,24 @@ def load_cam_net(run: Run, variant: str, seed: int) -> CAMNet:
     Raises:
         UserError: it has not been trained, or with other settings.
     """
+    return load_objective(run, variant, seed).net.to(device(), memory_format=torch.channels_last)
+
+
+def load_objective(run: Run, variant: str, seed: int) -> Objective:
+    """Load a trained CAM network with its decoder, where the variant has one, in evaluation mode.
+
+    Raises:
+        UserError: it has not been trained, or with other settings.
+    """
     stage = cam_stage(run, variant, seed)
-    parts, config = find_variant(variant, run.config)
-    path = stage.folder / "checkpoint.pt"
     if not stage.done():
         raise UserError(f"{stage.folder} has no trained network: run notebook 02_cam_network_training first.")
+    path = stage.folder / "checkpoint.pt"
     state = load_checkpoint(path, stage.hash)["model"]
-    net = build_cam_net(config, parts, len(run.dataset().classes), weights="random")
-    load_state(net, {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}, path)
-    return net.eval().to(device(), memory_format=torch.channels_last)
+    parts, config = find_variant(variant, run.config)
+    objective = build_objective(config, parts, len(run.dataset().classes), trained=True)
+    load_state(objective, state, path)
+    return objective.eval()
 
 
 def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:

@@ -1,5 +1,8 @@
 """Stage of chapter 02 and 07: from stored CAMs to seeds, and how good they are."""
 
+import zlib
+from zipfile import BadZipFile
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -8,6 +11,7 @@ from tqdm import tqdm
 from sscnb.errors import UserError
 from sscnb.evaluation import ConfusionMatrix, ThresholdCurve, class_iou, foreground_errors, seed_from_activation
 from sscnb.run import Result, Run
+from sscnb.variants import find_variant
 
 
 def load_cams(run: Run, variant: str, seed: int, image_id: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -17,8 +21,8 @@ def load_cams(run: Run, variant: str, seed: int, image_id: str, size: tuple[int,
         with np.load(path) as stored:
             classes, maps = stored["classes"], stored["maps"]
     except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: run notebook 02_cam_network first.") from error
-    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is missing: run notebook 02_cam_network_training first.") from error
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path} cannot be read ({error}). Delete it and the results.json beside it, and run again."
         ) from error
@@ -30,17 +34,20 @@ def load_cams(run: Run, variant: str, seed: int, image_id: str, size: tuple[int,
     return full[0].numpy(), classes
 
 
-def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:
-    """Measure the seeds of the seed split: at the fixed threshold, and along the whole threshold curve.
+def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None, split: str | None = None) -> Result:
+    """Measure the seeds of a split: at the fixed threshold, and along the whole threshold curve.
+
+    The split is the settings' seed split, or another one whose images have CAMs (a part of the training images, say).
 
     Rows: mIoU, IoU per class and foreground errors at the fixed threshold; mIoU and errors at the best one, which uses
     ground truth and is named so. Fields: `curve`, `counts` (confusion) and each image's mIoU in `images`.
     """
     seed = run.seed if seed is None else seed
-    cams = run.done_hash(run.cam_folder(variant, seed) / "cams", "02_cam_network")
-    split, threshold = run.config.data.seed_split, run.config.inference.threshold
+    cams = run.done_hash(run.cam_folder(variant, seed) / "cams", "02_cam_network_training")
+    threshold, own = find_variant(variant, run.config)[1].inference.threshold, split is None
+    split = split or run.config.data.seed_split
     settings = {"threshold": threshold, "split": split, "cams": cams}
-    folder = run.cam_folder(variant, seed) / "seeds"
+    folder = run.cam_folder(variant, seed) / ("seeds" if own else f"seeds_{split}")
     stage = run.stage(folder, "seeds", settings, variant=variant, seed=seed, split=split)
     if stage.done():
         return stage.load()

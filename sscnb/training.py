@@ -104,7 +104,8 @@ def fit(
     for epoch in range(len(history), schedule.epochs):
         began = time.monotonic()
         torch.manual_seed(seed * 1_000_003 + epoch)
-        loader.set_epoch(epoch)  # accelerate counts epochs itself, from 0, and hands them on to the sampler
+        sampler.set_epoch(epoch)
+        loader.set_epoch(epoch)  # accelerate counts epochs itself, from 0, and would put the sampler back to its count
         model.train()
         sums: dict[str, Tensor] = {}
         for step, batch in enumerate(loader):

@@ -55,3 +55,26 @@ def find_variant(name: str, config: Config) -> tuple[Variant, Config]:
         except ValueError as error:
             raise UserError(f"variant {name!r}: expected setting=value behind the @, not {change!r}.") from error
     return VARIANTS[base], override(config, overrides)
+
+
+# Fig. 7, one parameter at a time around the full method; r is the paper's, in pixels of a 256-pixel grid.
+SWEEPS: dict[str, tuple[float, ...]] = {
+    "beta_p": (0.1, 0.5, 1, 2, 5),
+    "beta_a": (0.1, 0.5, 1, 2, 5),
+    "r": (2, 4, 6, 8, 10, 12),
+}
+
+
+def sweep(parameter: str, config: Config) -> dict[float, str]:
+    """Return the variant of each value of a sweep; r is scaled from the paper's crop of 512 to this one's.
+
+    Raises:
+        UserError: there is no such sweep.
+    """
+    if parameter not in SWEEPS:
+        raise UserError(f"there is no sweep over {parameter!r}; {nearest(parameter, list(SWEEPS))}")
+    if parameter == "r":
+        scaled = {r: max(1, round(r * config.cam.crop / 512)) for r in SWEEPS["r"]}
+        return {r: f"ssc@modulation.erosion={value}" for r, value in scaled.items()}
+    setting = {"beta_p": "reconstruction.beta", "beta_a": "modulation.beta"}[parameter]
+    return {value: f"ssc@{setting}={value}" for value in SWEEPS[parameter]}

@@ -1,5 +1,53 @@
-"""The suite runs small networks: more threads than one make it slower, and its figures less repeatable."""
+"""What several tests share.
 
+The suite runs small networks: more threads than one make it slower, and its figures less repeatable.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
 import torch
+from PIL import Image
 
 torch.set_num_threads(1)
+
+CLASSES = ("disc", "square")
+
+
+def make_photographs(root: Path, *, count: int = 6, suffix: str = ".jpg", masks: bool = True) -> Path:
+    """Write a VOC-layout folder as a user would: odd sizes, classes.txt, labels.csv, splits train and val."""
+    rng = np.random.default_rng(0)
+    for part in ("JPEGImages", "ImageSets/Segmentation", *(["SegmentationClass"] if masks else [])):
+        (root / part).mkdir(parents=True)
+    ids, rows = [f"{n:03d}" for n in range(count)], ["id,classes"]
+    for n, image_id in enumerate(ids):
+        height, width = 48 + 8 * (n % 3), 64
+        y, x = np.mgrid[:height, :width]
+        mask = np.zeros((height, width), np.uint8)
+        if n % 3 != 1:
+            mask[(x - 20) ** 2 + (y - 20) ** 2 < 100] = 1
+        if n % 3 != 0:
+            mask[15:35, 40:58] = 2
+        colours = np.array([[90, 120, 90], [220, 60, 50], [60, 70, 220]])
+        image = (colours[mask] + rng.normal(0, 12, (height, width, 3))).clip(0, 255).astype(np.uint8)
+        Image.fromarray(image).save(root / "JPEGImages" / (image_id + suffix))
+        if masks:
+            Image.fromarray(mask).save(root / "SegmentationClass" / f"{image_id}.png")
+        rows.append(f"{image_id},{';'.join(CLASSES[k - 1] for k in (1, 2) if (mask == k).any())}")
+    (root / "labels.csv").write_text("\n".join(rows) + "\n")
+    (root / "classes.txt").write_text("\n".join(CLASSES) + "\n")
+    (root / "ImageSets/Segmentation/train.txt").write_text("\n".join(ids[:-2]) + "\n")
+    (root / "ImageSets/Segmentation/val.txt").write_text("\n".join(ids[-2:]) + "\n")
+    return root
+
+
+@pytest.fixture
+def photographs(tmp_path) -> Path:
+    """A small VOC-layout folder of JPEGs with masks, labels.csv and classes.txt."""
+    return make_photographs(tmp_path / "photographs")
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Return every file of a folder with its bytes, to tell that nothing of it was touched."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
