@@ -46,7 +46,7 @@ def mean_and_deviation(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -
             found = group[group["metric"] == metric]
             if found["seed"].duplicated().any():
                 splits = ", ".join(map(str, found["split"].unique())) if "split" in found else "unknown"
-                raise UserError(f"{variant} has several values of {metric} for one seed (splits {splits}): give one set.")
+                raise UserError(f"{variant} has several values of {metric} for one seed (splits {splits}).")
             table[variant][metric] = _cell(metric, found["value"])
     order = sorted(table, key=lambda v: (list(VARIANTS).index(v.partition("@")[0]), v))
     return pd.DataFrame.from_dict(table, orient="index").loc[order].rename_axis("variant")

@@ -165,6 +165,9 @@ def open_run(
             written to, a missing or superfluous data_root.
     """
     config = load_config(preset, overrides)
+    for name, value in (("run_dir", run_dir), ("data_root", data_root)):
+        if not isinstance(value, str | os.PathLike):  # papermill makes a number of -p run_dir 2026
+            raise UserError(f"{name} must be a path in quotes, not {value!r}.")
     if type(seed) is not int or seed < 0:
         raise UserError(f"seed must be a whole number from 0 on, not {seed!r}.")
     folder = (project_root() / Path(run_dir or f"runs/{preset}").expanduser()).resolve()

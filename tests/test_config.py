@@ -1,0 +1,155 @@
+"""Settings: presets, overrides, and what is said of a wrong one."""
+
+import dataclasses
+
+import pytest
+
+from sscnb.config import PRESETS, load_config, override, setting_names, settings_dict, settings_hash
+from sscnb.errors import UserError
+
+
+def refusal(preset="tiny", overrides=None) -> str:
+    with pytest.raises(UserError) as caught:
+        load_config(preset, overrides)
+    return str(caught.value)
+
+
+def test_presets_know_their_names():
+    assert set(PRESETS) == {"tiny", "small", "folder", "voc", "voc_released", "coco"}
+    assert all(load_config(name).preset == name for name in PRESETS)
+
+
+def test_defaults_are_the_papers():
+    config = load_config("voc")
+    assert (config.cam.epochs, config.cam.batch_size, config.cam.crop, config.cam.delta) == (10, 6, 512, 0.55)
+    assert (config.cam.momentum, config.cam.weight_decay, config.cam.lr_backbone) == (0.9, 1e-4, 0.1)
+    assert (config.modulation.threshold, config.modulation.erosion, config.superpixels.max_regions) == (0.3, 8, 64)
+    assert (config.reconstruction.beta, config.modulation.beta, config.reconstruction.lr) == (1, 1, 5e-4)
+    assert config.inference.threshold == 0.2 and config.data.train_split == "train_aug"
+
+
+def test_overrides_replace_values_and_nothing_else():
+    changes = {"cam.epochs": 5, "data.scenes.size": 64, "inference.scales": [1, 0.5], "seeds": [3, 4]}
+    config = load_config("tiny", changes)
+    assert config.cam.epochs == 5 and config.data.scenes.size == 64 and config.seeds == (3, 4)
+    assert config.inference.scales == (1.0, 0.5) and all(type(s) is float for s in config.inference.scales)
+    back = override(config, {"cam.epochs": 2, "data.scenes.size": 96, "inference.scales": [1.0], "seeds": [0]})
+    assert back == PRESETS["tiny"] == load_config("tiny", {})
+    assert load_config("tiny", None) == load_config("tiny")
+
+
+def test_numbers():
+    assert load_config("tiny", {"cam.lr_backbone": 1}).cam.lr_backbone == 1.0
+    assert load_config("tiny", {"cam.weight_decay": "1e-5"}).cam.weight_decay == 1e-5  # YAML's way to read 1e-5
+    nested = load_config("tiny", {"data.scenes.lengths": [[0, 1], [0, 1], [0, 1]]}).data.scenes.lengths
+    assert nested == ((0.0, 1.0),) * 3
+
+
+def test_unknown_preset():
+    text = refusal("tinny")
+    assert "there is no preset 'tinny'" in text and "'tiny'" in text
+    assert "there is no preset 3; valid are 'tiny'" in refusal(3)
+
+
+@pytest.mark.parametrize(
+    ("key", "offered"),
+    [
+        ("cam.epoch", "'cam.epochs'"),
+        ("cam", "'cam.crop'"),
+        ("epochs", "'cam.epochs'"),
+        ("camm.epochs", "'cam.epochs'"),
+        ("data.scenes.sise", "'data.scenes.size'"),
+        ("cam.epochs.x", "'cam.epochs'"),
+        ("data.scenes", "'data.scenes.size'"),
+        ("preset", "'cam.resize'"),
+        ("", "valid are"),
+    ],
+)
+def test_unknown_key(key, offered):
+    text = refusal("tiny", {key: 3})
+    assert f"there is no setting {key!r}" in text
+    phrase = text.partition("; ")[2]
+    assert offered in phrase and "'preset'" not in phrase
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "type_name"),
+    [
+        ("cam.epochs", 2.0, "int"),
+        ("cam.epochs", "2", "int"),
+        ("cam.epochs", True, "int"),
+        ("cam.epochs", None, "int"),
+        ("cam.lr_backbone", "fast", "float"),
+        ("cam.lr_backbone", True, "float"),
+        ("cam.lr_backbone", float("nan"), "float"),
+        ("cam.lr_backbone", float("inf"), "float"),
+        ("cam.backbone", 50, "str"),
+        ("inference.flip", 1, "bool"),
+        ("inference.scales", 1.0, "tuple[float, ...]"),
+        ("inference.scales", ["a"], "float"),
+        ("cam.resize", [100], "tuple[int, int]"),
+        ("cam.resize", [1.5, 2], "int"),
+        ("variants", "baseline", "tuple[str, ...]"),
+    ],
+)
+def test_value_of_another_type(key, value, type_name):
+    with pytest.raises(UserError) as caught:
+        load_config("tiny", {key: value})
+    assert f"setting {key!r} takes a value of type {type_name}, not {value!r}" in str(caught.value) or (
+        isinstance(value, list) and f"setting {key!r} takes a value of type {type_name}" in str(caught.value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("cam.epochs", 0),
+        ("cam.batch_size", -1),
+        ("cam.crop", 0),
+        ("cam.resize", [120, 88]),
+        ("cam.resize", [0, 88]),
+        ("inference.scales", []),
+        ("inference.scales", [1, 0]),
+        ("inference.batch_size", 0),
+        ("seeds", []),
+        ("seeds", [-1]),
+        ("data.source", "scene"),
+    ],
+)
+def test_value_that_means_nothing(key, value):
+    with pytest.raises(UserError, match="must be") as caught:
+        load_config("tiny", {key: value})
+    assert repr(key) in str(caught.value)
+
+
+@pytest.mark.parametrize("overrides", ["cam.epochs=2", [1], 3])
+def test_overrides_that_are_no_dict(overrides):
+    with pytest.raises(UserError, match="overrides must be a dict"):
+        load_config("tiny", overrides)
+
+
+def test_names_reach_every_setting():
+    names = setting_names(PRESETS["tiny"])
+    assert "cam.epochs" in names and "data.scenes.size" in names and len(names) == len(set(names))
+    nested = settings_dict(PRESETS["tiny"])
+    for name in names:
+        value = nested
+        for part in name.split("."):
+            value = value[part]
+        assert not isinstance(value, dict)
+        if name != "preset":  # each can be set to what it is
+            assert override(PRESETS["tiny"], {name: value}) == PRESETS["tiny"]
+
+
+def test_hash_tells_settings_apart_and_knows_no_order():
+    config = load_config("tiny")
+    hashes = {settings_hash(settings_dict(config))}
+    assert settings_hash(dict(reversed(settings_dict(config).items()))) in hashes
+    for key, value in {"cam.epochs": 3, "cam.delta": 0.5, "inference.flip": False, "data.scenes.seed": 1}.items():
+        hashes.add(settings_hash(settings_dict(override(config, {key: value}))))
+    assert len(hashes) == 5 and all(len(h) == 12 for h in hashes)
+
+
+def test_settings_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        PRESETS["tiny"].cam.epochs = 3

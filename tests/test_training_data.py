@@ -1,0 +1,119 @@
+"""Training crops depend on seed, epoch and image alone, in whichever worker they are made."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from sscnb.datasets import open_dataset
+from sscnb.datasets.training_data import EpochSampler, TrainingImages
+from sscnb.errors import UserError
+
+IDS = ["000", "001", "002", "003"]
+
+
+def images(root, seed=0, **options) -> TrainingImages:
+    return TrainingImages(open_dataset(root), IDS, resize_range=(50, 80), crop=56, seed=seed, **options)
+
+
+def equal(one, other) -> bool:
+    return one.keys() == other.keys() and all(
+        torch.equal(v, other[k]) if isinstance(v, torch.Tensor) else v == other[k] for k, v in one.items()
+    )
+
+
+@pytest.fixture
+def superpixels(photographs, tmp_path):
+    """A folder of maps whose id is the column."""
+    folder = tmp_path / "superpixels"
+    folder.mkdir()
+    for image_id in IDS:
+        height, width = np.array(Image.open(photographs / f"JPEGImages/{image_id}.jpg")).shape[:2]
+        columns = np.tile(np.arange(width, dtype=np.uint8), (height, 1))
+        Image.fromarray(columns).save(folder / f"{image_id}.png")
+    return folder
+
+
+def test_an_item(photographs):
+    data = images(photographs)
+    item = data[0, 2]
+    assert len(data) == 4 and item["id"] == "002" and set(item) == {"id", "image", "labels"}
+    assert item["image"].shape == (3, 56, 56) and item["image"].dtype == torch.float32
+    assert item["labels"].tolist() == [1, 1] and item["labels"].dtype == torch.float32
+
+
+def test_an_item_with_superpixels_and_target(photographs, superpixels):
+    data = images(photographs, superpixel_folder=superpixels, mask_folder=photographs / "SegmentationClass")
+    padded = 0
+    for epoch in range(8):
+        item = data[epoch, 0]
+        assert item["superpixels"].shape == item["target"].shape == (56, 56)
+        assert item["superpixels"].dtype == item["target"].dtype == torch.int64
+        padding = item["target"] == 255  # the mask itself has none
+        padded += padding.any().item()
+        assert torch.equal(padding, (item["image"] == 0).all(dim=0))
+        assert item["superpixels"][padding].unique().numel() <= 1  # one superpixel, which the image has not
+        assert not torch.isin(item["superpixels"][~padding], item["superpixels"][padding]).any()
+        assert set(item["target"][~padding].unique().tolist()) == {0, 1}
+    assert 0 < padded < 8
+
+
+def test_training_reads_no_masks(photographs):
+    before = images(photographs)[0, 0]
+    for path in (photographs / "SegmentationClass").iterdir():
+        path.write_bytes(b"broken")
+    assert equal(images(photographs)[0, 0], before)
+
+
+def test_items_depend_on_seed_epoch_and_index_alone(photographs):
+    item = images(photographs)[3, 1]
+    data = images(photographs)
+    for _ in range(5):
+        data[0, 0]
+    torch.manual_seed(123)
+    np.random.seed(123)
+    assert equal(data[3, 1], item)
+    assert not torch.equal(data[4, 1]["image"], item["image"])
+    assert not torch.equal(images(photographs, seed=1)[3, 1]["image"], item["image"])
+
+
+def test_workers_make_the_same_batches(photographs, superpixels):
+    def batches(workers):
+        sampler = EpochSampler(len(IDS), seed=5)
+        data = images(photographs, superpixel_folder=superpixels)
+        loader = DataLoader(data, batch_size=2, sampler=sampler, num_workers=workers)
+        found = []
+        for epoch in range(2):
+            sampler.set_epoch(epoch)
+            found += list(loader)
+        return found
+
+    alone, shared = batches(0), batches(2)
+    assert len(alone) == len(shared) == 4
+    assert all(equal(a, b) for a, b in zip(alone, shared, strict=True))
+
+
+def test_maps_of_another_size_are_refused(photographs, superpixels):
+    Image.fromarray(np.zeros((64, 48), np.uint8)).save(superpixels / "000.png")  # 48 x 64, lying on its side
+    with pytest.raises(UserError) as caught:
+        images(photographs, superpixel_folder=superpixels)[0, 0]
+    assert str(superpixels / "000.png") in str(caught.value)
+    assert "(64, 48)" in str(caught.value) and "(48, 64)" in str(caught.value)
+
+
+def test_sampler_orders_by_seed_and_epoch_alone():
+    def order(seed, epoch, earlier=()):
+        sampler = EpochSampler(50, seed)
+        for e in earlier:
+            sampler.set_epoch(e)
+            list(sampler)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert order(0, 2) == order(0, 2, earlier=(0, 1)) == order(0, 2, earlier=(7,))
+    assert {epoch for epoch, _ in order(0, 2)} == {2}
+    assert sorted(index for _, index in order(0, 2)) == list(range(50))
+    indices = [tuple(index for _, index in order(seed, epoch)) for seed in range(3) for epoch in range(3)]
+    assert len(set(indices)) == 9
+    assert len(EpochSampler(50, 0)) == 50
