@@ -216,11 +216,13 @@ def settings_hash(values: Any) -> str:
 
 def _check(config: Config) -> None:
     cam, inference = config.cam, config.inference
+    stride = max(1, cam.output_stride)
     expected = {
         "data.source": (config.data.source in ("folder", "scenes"), "'folder' or 'scenes'"),
         "cam.epochs": (cam.epochs > 0, "above 0"),
         "cam.batch_size": (cam.batch_size > 0, "above 0"),
-        "cam.crop": (cam.crop > 0, "above 0"),
+        # An image that is rebuilt from the last map has then the crop's size.
+        "cam.crop": (cam.crop > 0 and cam.crop % stride == 0, f"above 0 and a multiple of {stride}, the output stride"),
         "cam.resize": (0 < cam.resize[0] <= cam.resize[1], "the smallest and the largest long side"),
         "inference.scales": (min(inference.scales, default=0) > 0, "one or more factors above 0"),
         "inference.batch_size": (inference.batch_size > 0, "above 0"),

@@ -106,6 +106,7 @@ def test_value_of_another_type(key, value, type_name):
         ("cam.epochs", 0),
         ("cam.batch_size", -1),
         ("cam.crop", 0),
+        ("cam.crop", 100),
         ("cam.resize", [120, 88]),
         ("cam.resize", [0, 88]),
         ("inference.scales", []),
