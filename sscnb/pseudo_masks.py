@@ -37,6 +37,7 @@ def ir_label(
         foreground: threshold of the strict seed: what it calls a class is one.
         background: threshold of the generous seed: what it calls background is background.
         crf: "dense", or "none" to go without.
+        gt_prob, potentials: of the dense CRF, see `refine_labels`.
 
     Returns:
         H,W uint8: 0 background, class indices, 255 uncertain.
