@@ -34,6 +34,7 @@ def main(run_folder: str, build_folder: str) -> int:
         executed = run / "notebooks" / source.name
         check_current(source, executed)
         shutil.copy(executed, pages / "notebooks")
+    (pages / "cost_table.md").write_text(cost_table(), encoding="utf-8")
     (pages / "figures").mkdir()
     for page in pages.glob("*.md"):
         for name in re.findall(r"figures/(\w+\.png)", page.read_text(encoding="utf-8")):
@@ -83,6 +84,19 @@ def results_table(run: Path) -> str:
     return "\n".join(
         [ladder_table(columns), "", "Seed mIoU in percent, mean ± standard deviation over seeds.", "", *notes, ""]
     )
+
+
+def cost_table() -> str:
+    """Return the measured and estimated costs that are kept in book/results, as a table."""
+    path = ROOT / "book/results/cost.json"
+    if not path.is_file():
+        return "Not measured."
+    rows = read_json(path)["rows"]
+    lines = ["| what | variant | options | value | setting |", "|---|---|---|---|---|"]
+    for row in rows:
+        cells = [row["metric"], row["variant"], row["options"], f"{row['value']:.2f}", row["setting"]]
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines)
 
 
 def run_table(run: Path) -> str:

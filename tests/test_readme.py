@@ -1,0 +1,32 @@
+"""What the README promises holds: its table is made of result rows, its commands and files exist."""
+
+import re
+from pathlib import Path
+
+from sscnb.report import ladder_table, reference_rows
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_results_table_is_generated_from_the_rows_that_are_kept():
+    shown = README.split("<!-- results -->")[1].split("<!-- /results -->")[0].strip()
+    assert shown == ladder_table(reference_rows())
+
+
+def test_the_first_screen_has_a_sentence_a_picture_and_two_commands():
+    first = "\n".join(README.splitlines()[:12])
+    picture = re.search(r"!\[[^\]]+\]\(([^)]+)\)", first)
+    assert picture and (ROOT / picture.group(1)).is_file()
+    assert "make book" in first and "make test" in first
+
+
+def test_make_knows_the_verbs():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for verb in set(re.findall(r"`?make ([a-z]+)`?", README)) - {"is"}:
+        assert re.search(rf"^{verb}:", makefile, flags=re.M), verb
+
+
+def test_notebooks_and_files_that_are_named_exist():
+    for name in re.findall(r"`?(notebooks/\w+\.ipynb)", README) + re.findall(r"`(sscnb/\w+\.py|CITATION\.cff)`", README):
+        assert (ROOT / name).is_file(), name

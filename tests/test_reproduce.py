@@ -1,0 +1,138 @@
+"""The whole chain at preset tiny, as `make book` runs it: stages, notebooks, rendered book; then again, and gone wrong."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def reproduce(folder: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "sscnb", "reproduce", "--preset", "tiny", "--run-dir", str(folder / "run")]
+    command += ["--build-dir", str(folder / "build"), *options]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=900)
+
+
+def recorded(notebook: Path) -> dict[str, str]:
+    """Return what an executed notebook recorded with glue, as text."""
+    values = {}
+    for cell in nbformat.read(notebook, 4).cells:
+        for output in cell.get("outputs", []):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            if name:
+                values[name] = output["data"]["application/papermill.record/text/plain"]
+    return values
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reproduce")
+    done = reproduce(folder, "--book")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return folder, done
+
+
+@pytest.mark.slow
+def test_the_landing_page_is_printed_last_and_is_there(book):
+    folder, done = book
+    assert done.stdout.splitlines()[-1] == str(folder / "build/html/index.html")
+    assert (folder / "build/html/index.html").is_file()
+
+
+@pytest.mark.slow
+def test_notebooks_record_what_they_measured(book):
+    run = book[0] / "run"
+    data = recorded(run / "notebooks/01_data_preparation.ipynb")
+    assert (int(data["images_train"]), int(data["images_val"]), int(data["classes"])) == (24, 8, 8)
+    assert 1 < float(data["mean_regions"]) <= 64
+    cam = recorded(run / "notebooks/02_cam_network_training.ipynb")
+    seeds = json.loads((run / "cam/baseline/seed0/seeds/results.json").read_text())["rows"]
+    miou = next(row["value"] for row in seeds if row["metric"] == "seed/mIoU")
+    assert float(cam["baseline_mIoU"]) == pytest.approx(100 * miou, abs=0.051)
+    assert int(recorded(run / "notebooks/03_reconstruction_analysis.ipynb")["reconstructions"]) == 1
+    assert int(recorded(run / "notebooks/04_self_modulation_ablation.ipynb")["sweep_rows"]) == 16
+    report = json.loads((run / "report.json").read_text())
+    assert int(recorded(run / "notebooks/07_evaluation.ipynb")["rows"]) <= len(report["rows"])
+
+
+@pytest.mark.slow
+def test_every_row_says_where_it_comes_from(book):
+    rows = json.loads((book[0] / "run/report.json").read_text())["rows"]
+    for key in ("metric", "value", "preset", "config", "commit", "versions", "device", "seconds", "utc", "machine"):
+        assert all(key in row for row in rows), key
+    assert {row["variant"] for row in rows if row["metric"] == "seed/mIoU"} == {"baseline", "drs", "drs+cdr", "ssc"}
+
+
+@pytest.mark.slow
+def test_the_book_reads_offline(book):
+    html = book[0] / "build/html"
+    for page in html.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        loaded = re.findall(r'<(?:script|img)[^>]+src="(https?:[^"]+)"', text)
+        loaded += re.findall(r'<link[^>]+rel="stylesheet"[^>]+href="(https?:[^"]+)"', text)
+        assert not loaded, f"{page.name} loads {loaded[0]}"
+        for source in re.findall(r'<img[^>]+src="([^":]+)"', text):
+            assert (page.parent / source.split("?")[0]).is_file(), f"{page.name}: {source}"
+    assert (html / "_static/tex-svg.js").is_file()
+    size = sum(path.stat().st_size for path in html.rglob("*") if path.is_file())
+    assert size < 40e6
+
+
+@pytest.mark.slow
+def test_the_landing_page_shows_this_run(book):
+    text = (book[0] / "build/html/intro.html").read_text(encoding="utf-8")
+    rows = json.loads((book[0] / "run/report.json").read_text())["rows"]
+    value = next(r["value"] for r in rows if r["metric"] == "seed/mIoU" and r["variant"] == "ssc")
+    assert f"{100 * value:.1f}" in text
+    assert "48.3" in text and "58.3" in text  # the paper's baseline and full method, Table VII
+
+
+@pytest.mark.slow
+def test_a_second_call_has_nothing_to_do(book):
+    folder = book[0]
+    before = (folder / "run/notebooks/07_evaluation.ipynb").stat().st_mtime_ns
+    again = reproduce(folder)
+    assert again.returncode == 0
+    assert (folder / "run/notebooks/07_evaluation.ipynb").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_a_stale_notebook_fails_the_build(book, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(book[0] / "run", run, ignore=shutil.ignore_patterns("cam", "dataset", "superpixels"))
+    path = run / "notebooks/02_cam_network_training.ipynb"
+    notebook = nbformat.read(path, 4)
+    notebook.cells[0].source += "\nanother sentence"
+    nbformat.write(notebook, path)
+    command = [sys.executable, str(ROOT / "book/build.py"), str(run), str(tmp_path / "build")]
+    built = subprocess.run(command, capture_output=True, text=True)
+    assert built.returncode != 0
+    assert "02_cam_network_training.ipynb is stale" in built.stderr
+
+
+@pytest.mark.slow
+def test_papermill_with_a_wrong_parameter_stops_and_names_the_right_one(tmp_path):
+    source, output = ROOT / "notebooks/01_data_preparation.ipynb", tmp_path / "out.ipynb"
+    command = [sys.executable, "-m", "papermill", str(source), str(output), "--no-progress-bar", "-p", "preset", "tiny"]
+    command += ["-p", "run_dir", str(tmp_path / "run"), "-p", "sed", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT)
+    assert done.returncode != 0
+    assert "this notebook has no parameter 'sed'; did you mean 'seed'?" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_notebooks_are_stored_without_outputs_and_with_parameters():
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = nbformat.read(path, 4).cells
+        code = [cell for cell in cells if cell.cell_type == "code"]
+        assert not any(cell.outputs or cell.execution_count for cell in code), path.name
+        assert ["parameters"] in [cell.metadata.get("tags") for cell in code], path.name
+        assert len(cells) <= 25, f"{path.name} has {len(cells)} cells"
