@@ -34,7 +34,7 @@ NETWORKS = [(variant, seed) for variant in SETTINGS.variants for seed in SETTING
 # One network alone gets all cores; several are trained side by side, which uses them better.
 THREADS = max(1, workflow.cores // len(NETWORKS)) if workflow.cores else 1
 GPU = min(1, int(config.get("gpus", 0)))
-CODE = sorted(str(path) for path in (ROOT / "sscnb").rglob("*.py"))
+CODE = f"{RUN}/code.json"  # newer when the package has changed: notebooks are executed again then
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 DATA = [f"{RUN}/data/results.json", f"{RUN}/superpixels/results.json"]
 SEEDS = [f"{RUN}/cam/{variant}/seed{seed}/seeds/results.json" for variant, seed in NETWORKS]

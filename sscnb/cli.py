@@ -12,7 +12,7 @@ from sscnb import __version__
 from sscnb.config import PRESETS
 from sscnb.errors import UserError
 from sscnb.files import write_json
-from sscnb.run import Run, open_run, project_root
+from sscnb.run import Run, open_run, project_root, stamp_code
 
 STAGES = ("data", "superpixels", "cam", "cams", "seeds")
 
@@ -53,6 +53,7 @@ def reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     if options.seed is not None:
         options.overrides = {**options.overrides, "seeds": [options.seed]}
     run = _open(options)
+    stamp_code(run)
     settings = {
         "preset": run.config.preset,
         "run_dir": str(run.folder),
@@ -112,7 +113,7 @@ def _overrides(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not JSON ({error}): {text}") from error
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"expected a JSON object such as {{\"cam.epochs\": 2}}, not {text}")
+        raise argparse.ArgumentTypeError(f'expected a JSON object such as {{"cam.epochs": 2}}, not {text}')
     return value
 
 

@@ -209,6 +209,20 @@ def _fixed(config: Config) -> dict[str, Any]:
     return settings
 
 
+def stamp_code(run: Run) -> None:
+    """Write a hash of the package's source into `code.json`, if it differs from the one there.
+
+    The DAG takes the file as an input of the notebooks, so that they are executed again after a change in the package.
+    """
+    folder = Path(__file__).parent
+    code = settings_hash(
+        {str(p.relative_to(folder)): p.read_text(encoding="utf-8") for p in sorted(folder.rglob("*.py"))}
+    )
+    path = run.folder / "code.json"
+    if not path.is_file() or read_json(path) != code:
+        write_json(path, code)
+
+
 @cache
 def provenance() -> dict[str, Any]:
     """Return commit, library versions and machine: the part of a result row that is the same for a whole process."""
