@@ -13,6 +13,7 @@ from sscnb.config import PRESETS
 from sscnb.errors import UserError
 from sscnb.files import write_json
 from sscnb.run import Run, open_run, project_root, stamp_code
+from sscnb.variants import find_variant
 
 STAGES = ("data", "superpixels", "cam", "cams", "seeds")
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_stages(options: argparse.Namespace, _: list[str]) -> int:
     """Run stages in the order given."""
     run = _open(options)
+    find_variant(options.variant, run.config)  # a wrong name is found before the stages ahead of it have run
     from sscnb.stages import RUN_STAGES, VARIANT_STAGES  # imports torch: seconds that a wrong option should not cost
 
     for name in options.stage:

