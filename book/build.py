@@ -24,16 +24,17 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(run_folder: str, build_folder: str) -> int:
     """Build `<build folder>/html` from `<build folder>/book`; return the exit code of the build."""
     run, pages, html = Path(run_folder), Path(build_folder) / "book", Path(build_folder) / "html"
+    sources = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    for source in sources:  # before the book that is there is removed
+        check_current(source, run / "notebooks" / source.name)
     # From clean: an incremental build hides warnings.
     for folder in (pages, html):
         shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "book", pages, ignore=shutil.ignore_patterns("*.py", "__pycache__", "results"))
     shutil.copy(ROOT / "_config.yml", pages)
     (pages / "notebooks").mkdir()
-    for source in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        executed = run / "notebooks" / source.name
-        check_current(source, executed)
-        shutil.copy(executed, pages / "notebooks")
+    for source in sources:
+        shutil.copy(run / "notebooks" / source.name, pages / "notebooks")
     (pages / "cost_table.md").write_text(cost_table(), encoding="utf-8")
     (pages / "figures").mkdir()
     for page in pages.glob("*.md"):
@@ -65,12 +66,16 @@ def check_current(source: Path, executed: Path) -> None:
     """Compare an executed notebook with its source.
 
     Raises:
-        UserError: it is missing, has an error in it, or its cells are not the source's.
+        UserError: it is missing, damaged, has an error in it, or its cells are not the source's.
     """
     again = f"Run `make book` or `python -m sscnb reproduce` for {executed.parent.parent}."
     if not executed.is_file():
         raise UserError(f"{executed} is missing: the notebook has not been executed. {again}")
-    cells = [c for c in nbformat.read(executed, 4).cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    try:
+        found = nbformat.read(executed, 4).cells
+    except (ValueError, nbformat.ValidationError) as error:
+        raise UserError(f"{executed} is no notebook ({type(error).__name__}). {again}") from error
+    cells = [c for c in found if "injected-parameters" not in c.metadata.get("tags", [])]
     if [c.source for c in cells] != [c.source for c in nbformat.read(source, 4).cells]:
         raise UserError(f"{executed} is stale: it was executed from another version of {source}. {again}")
     if any(o.output_type == "error" for c in cells if c.cell_type == "code" for o in c.outputs):
@@ -122,7 +127,9 @@ def run_table(run: Path) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python book/build.py <run folder> <build folder>")
     try:
-        sys.exit(main(*sys.argv[1:3]))
+        sys.exit(main(*sys.argv[1:]))
     except (UserError, json.JSONDecodeError) as error:
         sys.exit(f"error: {error}")

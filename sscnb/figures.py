@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -113,7 +114,7 @@ def loss_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
     kinds = list(dict.fromkeys(k for h in histories.values() for k in h[0] if k not in ("epoch", "seconds", "loss")))
     figure, axes = plt.subplots(1, len(kinds), figsize=(3.1 * len(kinds), 2.6), squeeze=False, layout="constrained")
     for axis, kind in zip(axes[0], kinds, strict=True):
-        for colour, (name, history) in zip(COLOURS, histories.items(), strict=False):
+        for colour, (name, history) in zip(cycle(COLOURS), histories.items(), strict=False):
             points = [(e["epoch"] + 1, e[kind]) for e in history if kind in e]
             if points:
                 axis.plot(*zip(*points, strict=True), marker="o", markersize=3, color=colour, label=name)
@@ -132,7 +133,7 @@ def threshold_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], fixed:
     panels = {"mIoU": "mIoU (%)", "over": "over-activation (%)", "under": "under-activation (%)"}
     figure, axes = plt.subplots(1, 3, figsize=(9.4, 2.9), layout="constrained")
     for axis, (key, title) in zip(axes, panels.items(), strict=True):
-        for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
+        for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
             x, y = np.array(curve["threshold"]), 100 * np.array(curve[key])
             axis.plot(x, y, color=colour, label=name)
             if key == "mIoU":

@@ -79,19 +79,25 @@ def ladder_table(columns: Mapping[str, Sequence[dict[str, Any]]]) -> str:
 
 def describe_rows(rows: Sequence[dict[str, Any]]) -> str:
     """Return in one line what the seeds' rows of a table column were measured with."""
-    seeds = [row for row in rows if row["metric"] == "seed/mIoU"]
+    seeds = _seed_rows(rows)
     if not seeds:
         return "not run"
-    splits, number = sorted({row["split"] for row in seeds}), len({row["seed"] for row in seeds})
+    number = len({row["seed"] for row in seeds})
     devices = sorted({row["device"] for row in seeds})
     return (
-        f"preset `{seeds[0]['preset']}`, split {', '.join(splits)}, {number} seed{'s' if number > 1 else ''}, "
+        f"preset `{seeds[0]['preset']}`, split {seeds[0]['split']}, {number} seed{'s' if number > 1 else ''}, "
         f"threshold fixed at .2, no CRF, {', '.join(devices)}"
     )
 
 
-def _seeds(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+def _seed_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     seeds = [row for row in rows if row["metric"] == "seed/mIoU"]
+    # A run's own split comes first; its seeds may have been measured on others too, in folders `seeds_<split>`.
+    return [row for row in seeds if row["split"] == seeds[0]["split"]]
+
+
+def _seeds(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    seeds = _seed_rows(rows)
     return mean_and_deviation(seeds, ["seed/mIoU"])["seed/mIoU"].to_dict() if seeds else {}
 
 
