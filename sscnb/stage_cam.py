@@ -9,13 +9,13 @@ import torch
 from tqdm import tqdm
 
 from sscnb.cam import CAMNet, class_activation, multi_scale_activation
+from sscnb.classification import image_accuracy, mean_average_precision
 from sscnb.config import InferenceSettings, settings_dict
 from sscnb.datasets import Dataset
 from sscnb.datasets.images import image_size
 from sscnb.datasets.training_data import TrainingImages
 from sscnb.datasets.transforms import Sample, resize_long, to_tensor
 from sscnb.errors import UserError
-from sscnb.evaluation import image_accuracy, mean_average_precision
 from sscnb.files import replacing
 from sscnb.objective import Objective, build_objective, build_optimizers
 from sscnb.run import Result, Run, Stage

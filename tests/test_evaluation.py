@@ -2,18 +2,16 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from sscnb.classification import average_precision, image_accuracy, mean_average_precision
 from sscnb.errors import UserError
 from sscnb.evaluation import (
     ConfusionMatrix,
     ThresholdCurve,
-    average_precision,
     bootstrap_interval,
     class_iou,
     confusion,
     defined_mean,
     foreground_errors,
-    image_accuracy,
-    mean_average_precision,
     seed_from_activation,
 )
 

@@ -1,5 +1,7 @@
 """Reading images and masks, with errors that name the file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +13,28 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)  # what PIL raises
 
 
+@contextmanager
+def _opened(path: str | Path, kind: str, advice: str = "") -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as image:
+            yield image
+    except FileNotFoundError as error:
+        raise UserError(f"{kind} {path} is missing.") from error
+    except UNREADABLE as error:
+        raise UserError(f"{kind} {path} cannot be read ({error}).{advice}") from error
+
+
+_REPLACE = " Replace the file or take its id out of the split."
+
+
 def read_image(path: str | Path) -> np.ndarray:
     """Return an image as H,W,3 uint8 RGB, turned upright as its EXIF tag says.
 
     Raises:
         UserError: the file is missing, truncated or not an image.
     """
-    try:
-        with Image.open(path) as image:
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except FileNotFoundError as error:
-        raise UserError(f"image {path} is missing.") from error
-    except UNREADABLE as error:
-        raise UserError(
-            f"image {path} cannot be read ({error}). Replace the file or take its id out of the split."
-        ) from error
+    with _opened(path, "image", _REPLACE) as image:
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -34,17 +43,10 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         UserError: as `read_image`, as far as the header tells.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) >= 5
-            return (width, height) if turned else (height, width)
-    except FileNotFoundError as error:
-        raise UserError(f"image {path} is missing.") from error
-    except UNREADABLE as error:
-        raise UserError(
-            f"image {path} cannot be read ({error}). Replace the file or take its id out of the split."
-        ) from error
+    with _opened(path, "image", _REPLACE) as image:
+        width, height = image.size
+        turned = image.getexif().get(0x0112, 1) >= 5
+        return (width, height) if turned else (height, width)
 
 
 def read_mask(path: str | Path) -> np.ndarray:
@@ -53,15 +55,10 @@ def read_mask(path: str | Path) -> np.ndarray:
     Raises:
         UserError: the file is missing, unreadable, or a colour picture without a palette.
     """
-    try:
-        with Image.open(path) as mask:
-            if mask.mode not in ("P", "L"):
-                raise UserError(
-                    f"mask {path} has mode {mask.mode}; expected class indices in an 8-bit PNG (palette or grey). "
-                    "Convert its colours to indices first."
-                )
-            return np.array(mask)
-    except FileNotFoundError as error:
-        raise UserError(f"mask {path} is missing.") from error
-    except UNREADABLE as error:
-        raise UserError(f"mask {path} cannot be read ({error}).") from error
+    with _opened(path, "mask") as mask:
+        if mask.mode not in ("P", "L"):
+            raise UserError(
+                f"mask {path} has mode {mask.mode}; expected class indices in an 8-bit PNG (palette or grey). "
+                "Convert its colours to indices first."
+            )
+        return np.array(mask)
