@@ -43,10 +43,11 @@ class Objective(nn.Module):
 
     def forward(self, batch: Mapping[str, Any], epoch: int) -> dict[str, Tensor]:
         logits, features, stages = self.net.forward_stages(batch["image"])
+        source = stages[self.reconstruction.early_stage] if self.variant.reconstruction == "early" else features
+        del stages  # frozen stages' maps would stay for the whole step
         losses = {"classification": classification_loss(logits, batch["labels"])}
         loss = losses["classification"]
         if self.decoder is not None:
-            source = features if self.variant.reconstruction == "cam" else stages[self.reconstruction.early_stage]
             losses["reconstruction"] = self.reconstruction_loss(self.decoder(source), batch["image"])
             loss = loss + self.reconstruction.beta * losses["reconstruction"]
         if self.variant.modulation:

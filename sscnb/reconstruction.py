@@ -1,5 +1,6 @@
 """CAM-driven reconstruction: rebuild the image from the CAM features and compare it (Eq. 4-6, Table I)."""
 
+import contextlib
 from collections.abc import Callable
 
 import torch
@@ -26,10 +27,34 @@ def _one_image_at_a_time(function: Callable[..., Tensor], *batches: Tensor) -> T
     return torch.cat([run_checkpointed(function, *row, use_reentrant=False, preserve_rng_state=False) for row in rows])
 
 
-def _layer_norm(channels: int) -> nn.GroupNorm:
-    norm = nn.GroupNorm(1, channels)  # one group: over C,H,W of each sample, with an affine term per channel
-    nn.init.uniform_(norm.weight)  # the release's choice; the bias starts at 0
-    return norm
+class _Norm(nn.Module):
+    """Group norm that keeps the precision of its input: on a GPU, autocast would store float32 copies of it.
+
+    The sums inside are float32 either way. One group is the decoder's "LayerNorm", over C,H,W of each sample with an
+    affine term per channel; a group a channel, without affine terms, is InstanceNorm. Torch's own InstanceNorm turns
+    channels-last maps around and back, and returns a view, where an in-place ReLU costs backward a copy.
+    """
+
+    def __init__(self, channels: int, groups: int, *, affine: bool):
+        super().__init__()
+        self.groups = groups
+        self.weight = self.bias = None
+        if affine:
+            self.weight = nn.Parameter(torch.empty(channels).uniform_())  # the release's choice
+            self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        terms = (None if term is None else term.to(x.dtype) for term in (self.weight, self.bias))
+        with torch.autocast(x.device.type, enabled=False):
+            return F.group_norm(x, self.groups, *terms)
+
+
+def _layer_norm(channels: int) -> _Norm:
+    return _Norm(channels, 1, affine=True)
+
+
+def _instance_norm(channels: int) -> _Norm:
+    return _Norm(channels, channels, affine=False)
 
 
 class _ResidualBlock(nn.Module):
@@ -50,7 +75,7 @@ class _ResidualBlock(nn.Module):
 def _upsample_block(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.ConvTranspose2d(inputs, inputs, 4, stride=2, padding=1, bias=False),
-        nn.InstanceNorm2d(inputs),
+        _instance_norm(inputs),
         nn.ReLU(inplace=True),
         nn.Conv2d(inputs, outputs, 3, padding=1),
         _layer_norm(outputs),
@@ -117,6 +142,26 @@ def pixel_loss(reconstruction: Tensor, image: Tensor, kind: str = "l1") -> Tenso
     return difference(reconstruction, image)
 
 
+class _MeanDistance(torch.autograd.Function):
+    """Mean absolute distance of x to a constant y, float32 for half precision.
+
+    `l1_loss` keeps the difference for the backward pass; its sign is all that is needed, and that is one byte a value.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, y: Tensor) -> Tensor:
+        difference = x - y
+        ctx.save_for_backward(difference.sign().to(torch.int8))
+        ctx.dtype = x.dtype
+        return difference.abs_().mean(dtype=torch.promote_types(x.dtype, torch.float32))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        (sign,) = ctx.saved_tensors
+        return sign.to(ctx.dtype).mul_(grad / sign.numel()), None
+
+
 class _Enough(Exception):
     """Leaves the loss network after the last feature map that is needed."""
 
@@ -177,21 +222,26 @@ class PerceptualLoss(nn.Module):
         """Stay in eval mode: batch-norm statistics of the loss network never move."""
         return super().train(False)
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """Return the J feature maps phi_1 .. phi_J of the images, B,K_j,h_j,w_j."""
-        maps: list[Tensor] = []
+    def _visit(self, images: Tensor, see: Callable[[Tensor], None]) -> None:
+        """Run the loss network and show it phi_1 .. phi_J, each as soon as it is computed."""
+        seen = 0
 
-        def keep(x: Tensor, stage: int, block: int, last: bool) -> Tensor:
+        def tap(x: Tensor, stage: int, block: int, last: bool) -> Tensor:
+            nonlocal seen
             if last if self.taps == "last" else block == 0:
-                maps.append(x)
-                if len(maps) == self.stages:
+                see(x)
+                seen += 1
+                if seen == self.stages:
                     raise _Enough
             return x
 
-        try:
-            self.network(images, tap=keep)
-        except _Enough:
-            pass
+        with contextlib.suppress(_Enough):
+            self.network(images, tap=tap)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Return the J feature maps phi_1 .. phi_J of the images, B,K_j,h_j,w_j."""
+        maps: list[Tensor] = []
+        self._visit(images, maps.append)
         return maps
 
     @torch.no_grad()
@@ -200,12 +250,18 @@ class PerceptualLoss(nn.Module):
         return self.features(image)
 
     def _distances(self, reconstruction: Tensor, *targets: Tensor) -> Tensor:
-        maps = self.features(reconstruction)
-        if torch.is_grad_enabled() and reconstruction.requires_grad and not maps[0].requires_grad:
+        distances: list[Tensor] = []
+        remaining = iter(targets)
+
+        # On the way through the network, not after it: backward then takes a stage's gradient when it gets there.
+        # Afterwards it would begin with all of them at once, and that was the peak of the whole step.
+        def compare(x: Tensor) -> None:
+            distances.append(_MeanDistance.apply(x, next(remaining).to(x.dtype)))
+
+        self._visit(reconstruction, compare)
+        if torch.is_grad_enabled() and reconstruction.requires_grad and not distances[0].requires_grad:
             raise UserError("the loss network lets no gradient through: build its backbone with detach=0.")
-        # autocast would store float32 copies of both maps; the mean is accumulated in float32 anyway
-        with torch.autocast(reconstruction.device.type, enabled=False):
-            return torch.stack([F.l1_loss(x, y.to(x.dtype)) for x, y in zip(maps, targets, strict=True)])[None]  # 1,J
+        return torch.stack(distances)[None]  # 1,J
 
     def stage_losses(self, reconstruction: Tensor, targets: list[Tensor]) -> Tensor:
         """Return the J terms of Eq. 6 before weighting, scaled as chosen."""
@@ -213,11 +269,10 @@ class PerceptualLoss(nn.Module):
             distances = _one_image_at_a_time(self._distances, reconstruction, *targets)
         else:
             distances = self._distances(reconstruction, *targets)
-        precise = torch.promote_types(distances.dtype, torch.float32)
-        losses = distances.mean(0, dtype=precise)  # images are of one size: the mean of their means is the mean
+        losses = distances.mean(0)  # images are of one size: the mean of their means is the mean
         if self.scale == "none":
             return losses
-        sizes = torch.stack([y.detach().abs().mean(dtype=precise) for y in targets])
+        sizes = torch.stack([y.detach().abs().mean(dtype=losses.dtype) for y in targets])
         if self.scale == "network":
             sizes = self._weighted(sizes) / sum(self.stage_weights)
         return losses / sizes.clamp_min(1e-5)
