@@ -86,7 +86,7 @@ def describe_rows(rows: Sequence[dict[str, Any]]) -> str:
     devices = sorted({row["device"] for row in seeds})
     return (
         f"preset `{seeds[0]['preset']}`, split {seeds[0]['split']}, {number} seed{'s' if number > 1 else ''}, "
-        f"threshold fixed at .2, no CRF, {', '.join(devices)}"
+        f"threshold fixed at {seeds[0]['threshold']:g}, no CRF, {', '.join(devices)}"
     )
 
 

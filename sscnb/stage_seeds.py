@@ -48,7 +48,7 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
     split = split or run.config.data.seed_split
     settings = {"threshold": threshold, "split": split, "cams": cams}
     folder = run.cam_folder(variant, seed) / ("seeds" if own else f"seeds_{split}")
-    stage = run.stage(folder, "seeds", settings, variant=variant, seed=seed, split=split)
+    stage = run.stage(folder, "seeds", settings, variant=variant, seed=seed, split=split, threshold=threshold)
     if stage.done():
         return stage.load()
     dataset = run.dataset()

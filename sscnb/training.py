@@ -72,7 +72,8 @@ def fit(
     Raises:
         UserError: a loss is not finite (names the images of the batch), or the checkpoint is of another configuration.
     """
-    accelerator = Accelerator(mixed_precision=precision_for(schedule.precision))
+    # Without a GPU the processor, as in inference: accelerate alone would take Apple's MPS.
+    accelerator = Accelerator(mixed_precision=precision_for(schedule.precision), cpu=not torch.cuda.is_available())
     sampler = EpochSampler(len(data), seed)
     # The last, smaller batch is dropped only where there is a full one before it.
     loader = DataLoader(

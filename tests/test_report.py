@@ -13,7 +13,7 @@ from sscnb.variants import LADDER, VARIANTS
 
 def row(variant, seed, value, metric="seed/mIoU", split="train", **more):
     base = {"metric": metric, "value": value, "variant": variant, "seed": seed, "split": split}
-    return base | {"stage": "seeds", "preset": "tiny", "device": "cpu"} | more
+    return base | {"stage": "seeds", "preset": "tiny", "device": "cpu", "threshold": 0.2} | more
 
 
 def test_mean_and_deviation_by_hand():
@@ -71,6 +71,7 @@ def test_ladder_stands_beside_the_paper():
 def test_what_rows_were_measured_with():
     text = describe_rows([row("drs", 0, 0.4), row("drs", 1, 0.5), row("drs", 0, 0.6, split="val")])
     assert "preset `tiny`" in text and "split train, 2 seeds" in text and "cpu" in text
+    assert "threshold fixed at 0.2" in text
     assert ", 1 seed," in describe_rows([row("drs", 0, 0.4)])
     assert describe_rows([]) == "not run"
 
