@@ -92,16 +92,23 @@ def results_table(run: Path) -> str:
 
 
 def cost_table() -> str:
-    """Return the measured and estimated costs that are kept in book/results, as a table."""
+    """Return the costs that are kept in book/results as tables, one for each quantity."""
     path = ROOT / "book/results/cost.json"
     if not path.is_file():
         return "Not measured."
-    rows = read_json(path)["rows"]
-    lines = ["| what | variant | options | value | setting |", "|---|---|---|---|---|"]
-    for row in rows:
-        cells = [row["metric"], row["variant"], row["options"], f"{row['value']:.2f}", row["setting"]]
-        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-    return "\n".join(lines)
+    text = []
+    for metric, unit in {"peak memory": "GiB", "seconds per step": "s", "speed-up": "times"}.items():
+        rows = [row for row in read_json(path)["rows"] if row["metric"] == metric]
+        if rows:
+            text += [f"## {metric.capitalize()}", "", f"| variant | step | setting | {unit} |", "|---|---|---|---|"]
+            text += [f"| {r['variant']} | {r['options']} | {_setting(r['setting'])} | {r['value']:.2f} |" for r in rows]
+            text += ["", f"Device {rows[0]['device']}, {rows[0]['machine']}, {rows[0]['utc'][:10]}.", ""]
+    return "\n".join(text)
+
+
+def _setting(setting: dict) -> str:
+    precision = {"no": "float32"}.get(setting["precision"], setting["precision"])
+    return f"{setting['preset']}: {setting['backbone']}, batch {setting['batch']}, {setting['crop']} px, {precision}"
 
 
 def run_table(run: Path) -> str:

@@ -67,7 +67,8 @@ class Objective(nn.Module):
     def rebuild(self, images: Tensor) -> Tensor:
         """Rebuild images B,3,S,S from the features that the variant reads; needs a decoder."""
         _, features, stages = self.net.forward_stages(images)
-        return self.decoder(features if self.variant.reconstruction == "cam" else stages[self.reconstruction.early_stage])
+        early = self.variant.reconstruction == "early"
+        return self.decoder(stages[self.reconstruction.early_stage] if early else features)
 
     def reconstruction_loss(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Compare the rebuilt image with the input as the variant says: perceptual (Eq. 6), L1 or L2."""
