@@ -103,7 +103,7 @@ def _seeds(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 def reference_rows() -> dict[str, list[dict[str, Any]]]:
     """Return the rows that are kept with the book, by the title of their data set."""
-    titles = {"scenes": "generated scenes", "msrc21": "MSRC-21 photographs"}
+    titles = {"scenes": "generated scenes", "msrc21": "MSRC-21 photographs, masks corrected"}
     folder = project_root() / "book/results"
     return {
         t: read_json(folder / f"{name}.json")["rows"]

@@ -1,4 +1,4 @@
-"""The whole chain at preset tiny, as `make book` runs it: stages, notebooks, rendered book; then again, and gone wrong."""
+"""The whole chain at preset tiny, as `make book` runs it: stages, notebooks, book; then again, and gone wrong."""
 
 import json
 import os
