@@ -175,10 +175,10 @@ BUILDS: dict[str, Callable[..., nn.Module]] = {
 # What is done to the full method, one after the other: name, objective, precision, settings.
 OPTIONS = [
     *((name, build, "no", {}) for name, build in BUILDS.items()),
-    ("+ distances on the way, group norms (ours)", build_objective, "no", {}),
+    ("+ distances on the way, group norms: ours", build_objective, "no", {}),
     ("+ bf16", build_objective, "bf16", {}),
     ("+ checkpointing", build_objective, "bf16", CHECKPOINT),
-    ("ours with checkpointing, no bf16", build_objective, "no", CHECKPOINT),
+    ("ours, checkpointing, no bf16", build_objective, "no", CHECKPOINT),
 ]
 VERSIONS: dict[str, dict[str, Any]] = {
     "straightforward": {"build": build_straightforward, "channels_last": False},
@@ -194,18 +194,19 @@ def memory_rows(size: int, batch: int) -> list[dict[str, Any]]:
     """Estimate peaks per variant and, for the full method, per option."""
     rows = []
 
-    def estimate(variant: str, options: str, preset: str = "voc", **choices: Any) -> None:
-        config = override(load_config(preset), choices.pop("settings", {}))
+    def estimate(metric: str, variant: str, options: str, **choices: Any) -> None:
+        config = override(load_config(choices.pop("preset", "voc")), choices.pop("settings", {}))
         values = estimate_step(config, variant, batch=batch, crop=size, num_classes=CLASSES, **choices)
         setting = setting_of(config, batch, size, choices.get("precision", "no"))
-        rows.append(row("peak memory", values["peak"], variant, options, setting, unit="GiB", parts=rounded(values)))
+        rows.append(row(metric, values["peak"], variant, options, setting, unit="GiB", parts=rounded(values)))
 
     for variant in TABLE_IX:
-        estimate(variant, "straightforward", "voc_released", build=build_straightforward)
-        for name, build, precision, settings in OPTIONS:
-            # Without reconstruction there is nothing to freeze or to recompute.
-            if variant == "ssc" or name in ("straightforward", "+ distances on the way, group norms (ours)", "+ bf16"):
-                estimate(variant, name, build=build, precision=precision, settings=settings)
+        estimate("peak memory", variant, "straightforward", preset="voc_released", build=build_straightforward)
+        estimate("peak memory", variant, "straightforward", build=build_straightforward)
+        estimate("peak memory", variant, "ours")
+        estimate("peak memory", variant, "ours, bf16", precision="bf16")
+    for name, build, precision, settings in OPTIONS:
+        estimate("peak memory by option", "ssc", name, build=build, precision=precision, settings=settings)
     return rows
 
 
@@ -338,7 +339,7 @@ def resident(key: str, *, reset: bool = False) -> int:
 def show(rows: list[dict[str, Any]]) -> None:
     for r in rows:
         setting = f"{r['setting']['preset']}, {r['setting']['batch']} x {r['setting']['crop']} px"
-        print(f"{r['metric']:16} {r['variant']:22} {r['options']:48} {r['value']:9.3f} {r['unit']:4} {setting}")
+        print(f"{r['metric']:21} {r['variant']:22} {r['options']:48} {r['value']:9.3f} {r['unit']:4} {setting}")
 
 
 def store(rows: list[dict[str, Any]]) -> None:

@@ -134,7 +134,8 @@ def estimate_step(
 
     Args:
         batch, crop: B, and S in pixels; the settings' own by default.
-        precision: "no" or "bf16". Autocast is that of the processor; what differs from a GPU's are small tensors.
+        precision: "no" or "bf16". Autocast is that of the processor; with a GPU's lists of operators the forward pass
+            keeps as much (tried on fake CUDA tensors).
         present: classes an image.
         build: makes the objective; another one than the package's can be compared with it.
 
@@ -191,7 +192,7 @@ def prepare_step(
     """
     _check_precision(precision)
     torch.manual_seed(seed)
-    # the batch first: it is the same for objectives that draw more numbers, or fewer, for their weights
+    # The batch first: it is the same for objectives that draw more numbers, or fewer, for their weights
     inputs = example_batch(batch or config.cam.batch_size, crop or config.cam.crop, num_classes, device=device)
     objective, optimizers, epoch = _prepare(config, variant, num_classes, build)
     objective.to(device)  # in place: the optimizers' parameters stay the same objects
