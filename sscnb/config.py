@@ -148,16 +148,16 @@ PRESETS: dict[str, Config] = {
         cam=_LITE,
         reconstruction=_LITE_RECONSTRUCTION,
         modulation=_LITE_MODULATION,
-        inference=InferenceSettings(scales=(1.0, 0.5), long_side=176),
+        inference=InferenceSettings(scales=(1.0,), long_side=240),  # a finer grid than in training
         variants=("baseline", "drs", "drs+cdr", "ssc"),  # the whole ladder takes an hour; its rows are in book/results
     ),
     "folder": Config(
         preset="folder",
         data=DataSettings(train_split="train"),
-        cam=_LITE,
+        cam=replace(_LITE, batch_size=16, lr_backbone=0.05, lr_classifier=0.5),
         reconstruction=_LITE_RECONSTRUCTION,
         modulation=_LITE_MODULATION,
-        inference=InferenceSettings(scales=(1.0, 0.5, 1.5), long_side=176),
+        inference=InferenceSettings(scales=(1.0, 1.5), long_side=256),
     ),
     "voc": Config(preset="voc", seeds=(0, 1, 2)),
     "voc_released": Config(

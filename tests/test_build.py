@@ -92,7 +92,7 @@ def run(tmp_path):
     run = open_run("tiny", run_dir=str(tmp_path / "run"))
     for seed, value in enumerate([0.30, 0.34]):
         folder = run.cam_folder("baseline", seed) / "seeds"
-        stage = run.stage(folder, "seeds", {"seed": seed}, variant="baseline", seed=seed, split="train")
+        stage = run.stage(folder, "seeds", {"seed": seed}, variant="baseline", seed=seed, split="train", threshold=0.2)
         stage.begin()
         stage.finish({"seed/mIoU": value}, device="a processor")
     write_report(run)
