@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from sscnb.config import load_config
+from sscnb.variants import VARIANTS
 
 ROOT = Path(workflow.basedir)
 RUN = Path(config["run_dir"])
@@ -60,6 +61,7 @@ rule data:
 
 
 rule network:
+    priority: 1
     input:
         ancient(DATA),
     output:
@@ -70,6 +72,16 @@ rule network:
     shell:
         f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run cam cams seeds {OPTIONS}"
         " --variant {wildcards.variant:q} --seed {wildcards.seed}"
+
+
+# The networks with a decoder take twice as long: they go first, so that no core waits for one at the end.
+use rule network as short_network with:
+    wildcard_constraints:
+        variant="|".join(name for name, parts in VARIANTS.items() if not parts.reconstruction),
+    priority: 0
+
+
+ruleorder: short_network > network
 
 
 rule notebook:
