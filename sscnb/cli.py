@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sscnb import __version__
-from sscnb.config import PRESETS
 from sscnb.errors import UserError
 from sscnb.files import write_json
+from sscnb.presets import PRESETS
 from sscnb.run import Run, open_run, project_root, stamp_code
 from sscnb.variants import find_variant
 

@@ -7,9 +7,10 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
-from sscnb.config import PRESETS, load_config
+from sscnb.config import load_config
 from sscnb.datasets import open_dataset
 from sscnb.errors import UserError
+from sscnb.presets import PRESETS
 from sscnb.run import project_root
 
 PACKAGES = (

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from sscnb.backbones import build_backbone
 from sscnb.cam import CAMNet, classification_loss
-from sscnb.config import Config
 from sscnb.drs import Suppression
 from sscnb.modulation import alignment_loss
 from sscnb.reconstruction import PerceptualLoss, ReconstructionNet, pixel_loss
+from sscnb.settings import Config
 from sscnb.variants import Variant
 
 

@@ -19,10 +19,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sscnb.config import Config, load_config, settings_dict, settings_hash
+from sscnb.config import load_config, settings_dict, settings_hash
 from sscnb.datasets.folder import Dataset, open_dataset
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
+from sscnb.settings import Config
 from sscnb.variants import find_variant
 
 _ELSEWHERE = "Choose another run folder with run_dir."
@@ -204,7 +205,7 @@ def open_run(
 def _fixed(config: Config) -> dict[str, Any]:
     """Return the settings that a run folder holds to: all but how much of the ladder runs, and how many workers."""
     settings = settings_dict(config)
-    for name in ("preset", "variants", "seeds"):
+    for name in ("preset", "variants", "refined", "seeds"):
         settings.pop(name)
     for part in settings.values():
         part.pop("workers", None)

