@@ -203,9 +203,12 @@ def open_run(
 
 
 def _fixed(config: Config) -> dict[str, Any]:
-    """Return the settings that a run folder holds to: all but how much of the ladder runs, and how many workers."""
+    """Return the settings that a run folder holds to: those of the CAM networks, without how many of them or workers.
+
+    What comes after the seeds is cheap to make again, and each stage refuses another setting's output itself.
+    """
     settings = settings_dict(config)
-    for name in ("preset", "variants", "refined", "seeds"):
+    for name in ("preset", "variants", "refined", "seeds", "irn", "pseudo", "segmentation"):
         settings.pop(name)
     for part in settings.values():
         part.pop("workers", None)
