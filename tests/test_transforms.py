@@ -185,3 +185,16 @@ def test_to_image_clips_and_shows_padding_as_the_mean():
     assert to_image(torch.full((3, 1, 1), 99.0)).tolist() == [[[255, 255, 255]]]
     assert to_image(torch.full((3, 1, 1), -99.0)).tolist() == [[[0, 0, 0]]]
     assert to_image(torch.zeros(3, 1, 1)).tolist() == [[[124, 116, 104]]]
+
+
+def test_augment_draws_a_factor():
+    sample = Sample(np.zeros((40, 60, 3), np.uint8), mask=np.ones((40, 60), np.uint8))
+    areas = []
+    for seed in range(200):
+        crop, _ = augment(sample, np.random.default_rng(seed), scale_range=(0.5, 1.0), crop=64)
+        rows, columns = (crop.mask == 1).any(1).sum(), (crop.mask == 1).any(0).sum()
+        assert abs(rows / columns - 2 / 3) < 0.05 and 20 <= rows <= 40
+        areas.append(rows)
+    assert min(areas) <= 21 and max(areas) >= 39
+    with pytest.raises(ValueError):
+        augment(sample, np.random.default_rng(0), crop=64)

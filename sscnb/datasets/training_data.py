@@ -27,14 +27,15 @@ class TrainingImages(torch.utils.data.Dataset):
         dataset: Dataset,
         ids: Sequence[str],
         *,
-        resize_range: tuple[int, int],
+        resize_range: tuple[int, int] | None = None,
+        scale_range: tuple[float, float] | None = None,
         crop: int,
         seed: int,
         superpixel_folder: Path | None = None,
         mask_folder: Path | None = None,
     ):
         self.dataset, self.ids, self.seed = dataset, list(ids), seed
-        self.resize_range, self.crop = resize_range, crop
+        self.resize_range, self.scale_range, self.crop = resize_range, scale_range, crop
         self.superpixel_folder, self.mask_folder = superpixel_folder, mask_folder
 
     def __len__(self) -> int:
@@ -56,7 +57,9 @@ class TrainingImages(torch.utils.data.Dataset):
                     f"{folder / image_id}.png is of shape {part.shape}, its image of {sample.image.shape[:2]}: it was "
                     "made from another version of the image. Delete the folder and run the stage that writes it again."
                 )
-        sample, inside = augment(sample, rng, resize_range=self.resize_range, crop=self.crop)
+        sample, inside = augment(
+            sample, rng, resize_range=self.resize_range, scale_range=self.scale_range, crop=self.crop
+        )
         item = {
             "id": image_id,
             "image": to_tensor(sample.image, inside),

@@ -91,10 +91,24 @@ def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> tuple[Sa
 
 
 def augment(
-    sample: Sample, rng: np.random.Generator, *, resize_range: tuple[int, int], crop: int
+    sample: Sample,
+    rng: np.random.Generator,
+    *,
+    resize_range: tuple[int, int] | None = None,
+    scale_range: tuple[float, float] | None = None,
+    crop: int,
 ) -> tuple[Sample, np.ndarray]:
-    """Training's augmentation: long side drawn uniformly from a range, flip with probability one half, random crop."""
-    sample = resize_long(sample, int(rng.integers(resize_range[0], resize_range[1] + 1)))
+    """Training's augmentation: a random size, flip with probability one half, random crop.
+
+    The size is a long side drawn uniformly from `resize_range` in pixels, as the CAM networks have it, or a factor
+    drawn uniformly from `scale_range`, as IRN and segmentation have it; give one of the two.
+    """
+    if (resize_range is None) == (scale_range is None):
+        raise ValueError("give resize_range or scale_range, not both")
+    if resize_range is not None:
+        sample = resize_long(sample, int(rng.integers(resize_range[0], resize_range[1] + 1)))
+    else:
+        sample = rescale(sample, rng.uniform(*scale_range))
     if rng.random() < 0.5:
         sample = flip(sample)
     if sample.superpixels is not None:
