@@ -4,11 +4,8 @@ That is what the paper's text says. The maps which its release takes from ICD we
 `read_superpixels` reads those too. Importing this must stay light (no torch): every worker process does it.
 """
 
-import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,7 @@ from tqdm import tqdm
 
 from sscnb.errors import UserError
 from sscnb.files import read_json, replacing, write_json
+from sscnb.parallel import in_processes
 from sscnb.region_merging import absorb_fragments, merge_regions
 
 SIGMA, SCALE, MIN_SIZE = 0.8, 75.0, 75  # ICD's
@@ -143,8 +141,14 @@ def segment_files(
     todo = [(name, Path(path), out_dir / f"{name}.png", max_regions) for name, path in paths.items()]
     todo = [job for job in todo if not job[2].exists()]
     workers = min(workers or os.cpu_count() or 1, max(len(todo), 1))
-    results = map(_segment_file, todo) if workers == 1 else _in_processes(todo, workers)
-    bar = tqdm(results, total=len(todo), desc="superpixels", unit="image", disable=not progress)
+    # Nothing in a job runs threads, so that a worker is one core.
+    bar = tqdm(
+        in_processes(_segment_file, todo, workers),
+        total=len(todo),
+        desc="superpixels",
+        unit="image",
+        disable=not progress,
+    )
     failed = dict(result for result in bar if result[1])
     if failed:
         listed = "\n".join(failed[job[0]] for job in todo if job[0] in failed)
@@ -179,26 +183,6 @@ def _segment_file(job: tuple[str, Path, Path, int]) -> tuple[str, str]:
     with replacing(target) as temporary:
         Image.fromarray(segment(image, max_regions=max_regions)).save(temporary)
     return name, ""
-
-
-def _in_processes(jobs: list[tuple], workers: int) -> Iterator[tuple[str, str]]:
-    # A plain fork is unsafe beside the threads of torch and Jupyter: a server that has only this module loaded forks
-    # the workers instead (Windows starts them afresh). Nothing here runs threads, so that a worker is one core.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload([__name__])
-    pool = ProcessPoolExecutor(workers, mp_context=context)
-    try:
-        for done in as_completed([pool.submit(_segment_file, job) for job in jobs]):
-            yield done.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a worker process died: out of memory, or the calling script does not guard its start with "
-            "`if __name__ == '__main__':`. Try fewer workers, or workers=1. What was finished is kept."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def boundaries(labels: np.ndarray, ignore: int | None = None) -> np.ndarray:
