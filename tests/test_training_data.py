@@ -7,7 +7,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from sscnb.datasets import open_dataset
-from sscnb.datasets.training_data import EpochSampler, TrainingImages
+from sscnb.datasets.palette import save_mask
+from sscnb.datasets.training_data import UNTRUSTED, EpochSampler, TrainingImages
 from sscnb.errors import UserError
 
 IDS = ["000", "001", "002", "003"]
@@ -117,3 +118,18 @@ def test_sampler_orders_by_seed_and_epoch_alone():
     indices = [tuple(index for _, index in order(seed, epoch)) for seed in range(3) for epoch in range(3)]
     assert len(set(indices)) == 9
     assert len(EpochSampler(50, 0)) == 50
+
+
+def test_pixels_without_trust_are_marked_in_the_target(photographs, tmp_path):
+    rng = np.random.default_rng(0)
+    for n, image_id in enumerate(IDS):
+        height = 48 + 8 * (n % 3)
+        mask = rng.choice([0, 1, 2, 255], (height, 64)).astype(np.uint8)
+        save_mask(tmp_path / f"masks/{image_id}.png", mask)
+        save_mask(tmp_path / f"trust/{image_id}.png", np.where(np.arange(64) < 32, 0, 255) + np.zeros((height, 1), int))
+    folders = {"mask_folder": tmp_path / "masks"}
+    plain = images(photographs, **folders)[3, 1]["target"]
+    marked = images(photographs, confidence_folder=tmp_path / "trust", **folders)[3, 1]["target"]
+    assert torch.equal(marked == 255, plain == 255)
+    changed = marked == UNTRUSTED
+    assert changed.any() and torch.equal(marked[~changed], plain[~changed]) and (~changed & (plain < 3)).any()

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from sscnb.datasets.folder import Dataset
+from sscnb.datasets.folder import IGNORE, Dataset
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.transforms import Sample, augment, to_tensor
 from sscnb.errors import UserError
+
+UNTRUSTED = 254  # in a target: a pseudo-mask's pixel that its confidence mask does not trust
 
 
 class TrainingImages(torch.utils.data.Dataset):
@@ -19,7 +21,8 @@ class TrainingImages(torch.utils.data.Dataset):
 
     An item is asked for as (epoch, index), which `EpochSampler` yields, so that workers hold no state and a resumed
     run sees the same crops. Items are dicts: `id` str, `image` 3,S,S float32, `labels` C float32; `superpixels` S,S
-    int64 when a folder of superpixel maps is given; `target` S,S int64 (255 = ignore) when one of masks is given.
+    int64 when a folder of superpixel maps is given; `target` S,S int64 (255 = ignore) when one of masks is given, with
+    UNTRUSTED where a mask of the folder of confidence masks is 0.
     """
 
     def __init__(
@@ -33,10 +36,12 @@ class TrainingImages(torch.utils.data.Dataset):
         seed: int,
         superpixel_folder: Path | None = None,
         mask_folder: Path | None = None,
+        confidence_folder: Path | None = None,
     ):
         self.dataset, self.ids, self.seed = dataset, list(ids), seed
         self.resize_range, self.scale_range, self.crop = resize_range, scale_range, crop
         self.superpixel_folder, self.mask_folder = superpixel_folder, mask_folder
+        self.confidence_folder = confidence_folder
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -44,19 +49,24 @@ class TrainingImages(torch.utils.data.Dataset):
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         epoch, index = key
         image_id = self.ids[index]
-        superpixels = mask = None
+        superpixels = mask = trusted = None
         if self.superpixel_folder is not None:
             superpixels = read_mask(self.superpixel_folder / f"{image_id}.png").astype(np.int32)
         if self.mask_folder is not None:
             mask = read_mask(self.mask_folder / f"{image_id}.png")
+        if self.confidence_folder is not None:
+            trusted = read_mask(self.confidence_folder / f"{image_id}.png")
         rng = np.random.default_rng((self.seed, epoch, index))
         sample = Sample(self.dataset.image(image_id), superpixels, mask)
-        for folder, part in ((self.superpixel_folder, superpixels), (self.mask_folder, mask)):
+        folders = (self.superpixel_folder, self.mask_folder, self.confidence_folder)
+        for folder, part in zip(folders, (superpixels, mask, trusted), strict=True):
             if part is not None and part.shape != sample.image.shape[:2]:
                 raise UserError(
                     f"{folder / image_id}.png is of shape {part.shape}, its image of {sample.image.shape[:2]}: it was "
                     "made from another version of the image. Delete the folder and run the stage that writes it again."
                 )
+        if trusted is not None:
+            sample.mask[(trusted == 0) & (mask != IGNORE)] = UNTRUSTED
         sample, inside = augment(
             sample, rng, resize_range=self.resize_range, scale_range=self.scale_range, crop=self.crop
         )
