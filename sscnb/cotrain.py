@@ -1,7 +1,8 @@
 """Two segmentation networks that teach each other, as SSC's release trains them (after BECO, Rong et al., CVPR 2023).
 
 Both see the same crops. Where the pseudo-mask is trusted, each learns from it, a little more along contours; where it
-is not, each learns from what the other says. ClassMix (Olsson et al., WACV 2021) puts classes of one image into another.
+is not, each learns from what the other says. ClassMix (Olsson et al., WACV 2021) puts classes of one image into the
+next.
 """
 
 from collections.abc import Mapping
