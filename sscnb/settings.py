@@ -103,7 +103,8 @@ class IRNSettings:
     background: float = 0.10  # generous one (release; IRN has .05)
     crf: str = "dense"  # refines those labels; "none" goes without
     radius: int = 10  # pairs nearer than this many cells of the stride-4 grid are trained on
-    scale: tuple[float, float] = (0.5, 1.5)  # images are resized by a factor drawn from this range
+    long_side: int = 0  # resize images to this long side first, to train and to walk; 0 keeps their own size
+    scale: tuple[float, float] = (0.5, 1.5)  # then, in training, by a factor drawn from this range
     crop: int = 512
     epochs: int = 3
     batch_size: int = 16  # release; IRN has 32
@@ -124,7 +125,6 @@ class PseudoMaskSettings:
     beta: float = 10  # power of the affinities
     steps: int = 256
     tol: float = 1e-6  # of the walk, see `random_walk`
-    long_side: int = 0  # resize images to this long side for the boundaries; 0 keeps their own size
     threshold: float = 0.25  # of the background
     keep: float = 0.5  # share of each class's pixels that the confidence mask trusts
     workers: int = 0  # processes; 0 is one a core
@@ -139,7 +139,8 @@ class SegmentationSettings:
     weights: str = "imagenet"  # or the path of a checkpoint file
     output_stride: int = 16  # the release: 8
     rates: tuple[int, ...] = (6, 12, 18, 24)
-    scale: tuple[float, float] = (0.5, 2.0)  # images are resized by a factor drawn from this range
+    long_side: int = 0  # resize images to this long side first, to train and to predict; 0 keeps their own size
+    scale: tuple[float, float] = (0.5, 2.0)  # then, in training, by a factor drawn from this range
     crop: int = 512
     epochs: int = 80
     batch_size: int = 16
@@ -151,7 +152,6 @@ class SegmentationSettings:
     confidence: bool = False  # train on the trusted pixels of the pseudo-masks alone
     test_scales: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5)  # release
     flip: bool = True
-    long_side: int = 0  # resize images to this long side for inference; 0 keeps their own size
     crf: str = "none"  # "dense" refines the predictions
     precision: str = "auto"
     workers: int = 4

@@ -1,6 +1,9 @@
 """Stage of chapter 02 and 07: from stored CAMs to seeds, and how good they are."""
 
 import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,18 +17,32 @@ from sscnb.run import Result, Run
 from sscnb.variants import find_variant
 
 
-def load_cams(run: Run, variant: str, seed: int, image_id: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return an image's CAMs at full size: activations n,H,W float32 in [0, 1] and their class indices n."""
-    path = run.cam_folder(variant, seed) / "cams" / f"{image_id}.npz"
+def read_arrays(path: Path, names: Sequence[str], written_by: str, results: Path) -> dict[str, np.ndarray]:
+    """Read arrays of an image from a compressed file.
+
+    Args:
+        written_by: the notebook that writes it.
+        results: of the stage that writes it, to be deleted for it to be written again.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
     try:
         with np.load(path) as stored:
-            classes, maps = stored["classes"], stored["maps"]
+            return {name: stored[name] for name in names}
     except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: run notebook 02_cam_network_training first.") from error
+        raise UserError(f"{path} is missing: run notebook {written_by} first.") from error
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}). Delete it and the results.json beside it, and run again."
-        ) from error
+        raise UserError(f"{path} cannot be read ({error}). Delete it and {results}, and run again.") from error
+
+
+def load_cams(run: Run, variant: str, seed: int, image_id: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image's CAMs at full size: activations n,H,W float32 in [0, 1] and their class indices n."""
+    folder = run.cam_folder(variant, seed) / "cams"
+    stored = read_arrays(
+        folder / f"{image_id}.npz", ("classes", "maps"), "02_cam_network_training", folder / "results.json"
+    )
+    classes, maps = stored["classes"], stored["maps"]
     if not len(classes):
         return np.zeros((0, *size), np.float32), classes
     full = F.interpolate(
@@ -65,23 +82,26 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
         matrix.update(seed_from_activation(scores, classes, threshold), target)
         total.merge(matrix)
         images[image_id] = round(matrix.miou(), 4) if matrix.counts.any() else None
+    values, fields = summary(total, curve, ("background", *dataset.classes))
+    return stage.finish({f"seed/{k}": v for k, v in values.items()}, threshold=threshold, **fields, images=images)
+
+
+def summary(
+    total: ConfusionMatrix, curve: ThresholdCurve, names: Sequence[str]
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return what is told of the masks of a split: values for rows, and the fields `counts` and `curve`.
+
+    Args:
+        total: of the masks at the fixed threshold.
+        curve: of the scores that they were made from.
+        names: of the classes, background first.
+    """
     best, best_miou = curve.best()
     errors = curve.errors()
     at = int(np.argmin(np.abs(curve.thresholds - best)))
-    values = {"seed/mIoU": total.miou()}
-    values |= {f"seed/{name}": value for name, value in foreground_errors(total.counts).items()}
-    values |= {"seed/best_mIoU": best_miou, "seed/best_threshold": best}
-    values |= {f"seed/best_{name}": float(value[at]) for name, value in errors.items()}
-    names = ("background", *dataset.classes)
-    values |= {f"seed/IoU/{name}": v for name, v in zip(names, class_iou(total.counts), strict=True)}
-    return stage.finish(
-        values,
-        threshold=threshold,
-        counts=total.counts.tolist(),
-        curve={
-            "threshold": curve.thresholds.tolist(),
-            "mIoU": curve.miou().tolist(),
-            **{name: value.tolist() for name, value in errors.items()},
-        },
-        images=images,
-    )
+    values = {"mIoU": total.miou(), **foreground_errors(total.counts)}
+    values |= {"best_mIoU": best_miou, "best_threshold": best}
+    values |= {f"best_{name}": float(value[at]) for name, value in errors.items()}
+    values |= {f"IoU/{name}": v for name, v in zip(names, class_iou(total.counts), strict=True)}
+    along = {"threshold": curve.thresholds, "mIoU": curve.miou(), **errors}
+    return values, {"counts": total.counts.tolist(), "curve": {name: v.tolist() for name, v in along.items()}}

@@ -1,0 +1,215 @@
+"""Stages of chapter 05: inter-pixel relation labels from CAMs, and the network that learns the relations."""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from sscnb.backbones import build_backbone
+from sscnb.config import settings_dict
+from sscnb.crf import require_crf
+from sscnb.datasets import IGNORE, Dataset
+from sscnb.datasets.images import read_mask
+from sscnb.datasets.palette import save_mask
+from sscnb.datasets.training_data import TrainingImages
+from sscnb.datasets.transforms import Sample, resize_long, to_tensor
+from sscnb.errors import UserError, nearest
+from sscnb.files import replacing
+from sscnb.irn import IRN, set_mean_displacement
+from sscnb.irn_loss import labels_on_grid, relation_loss
+from sscnb.parallel import in_processes
+from sscnb.pseudo_masks import ir_label
+from sscnb.run import Result, Run, Stage
+from sscnb.settings import IRNSettings
+from sscnb.stage_seeds import load_cams
+from sscnb.training import Schedule, device, device_name, fit, load_checkpoint, load_state
+
+_NOT_SAVED = ("net.backbone.",)  # it is frozen
+_IMAGES_A_WORKER = 16  # fewer take less time than another process takes to start
+
+
+def crf_choice(run: Run, crf: str = "") -> str:
+    """Return which CRF refines the relation labels, "dense" or "none"; empty is the settings' `irn.crf`.
+
+    Raises:
+        UserError: it is neither.
+    """
+    crf = crf or run.config.irn.crf
+    if crf not in ("dense", "none"):
+        raise UserError(f"crf is {crf!r}; {nearest(str(crf), ['dense', 'none'])}")
+    return crf
+
+
+def make_ir_labels(run: Run, variant: str = "baseline", seed: int | None = None, crf: str = "") -> Result:
+    """Write the training images' relation labels, made from the CAMs of a variant, as palette PNGs.
+
+    An image that has its file already is left alone. Rows: the shares of foreground, background and uncertain pixels.
+
+    Raises:
+        UserError: the CAMs are not there, or the dense CRF is wanted and not installed.
+    """
+    seed, crf = run.seed if seed is None else seed, crf_choice(run, crf)
+    settings = {
+        "foreground": run.config.irn.foreground,
+        "background": run.config.irn.background,
+        "crf": crf,
+        "cams": run.done_hash(run.cam_folder(variant, seed) / "cams", "02_cam_network_training"),
+    }
+    folder, split = run.irn_folder(variant, seed, crf) / "ir_labels", run.config.data.train_split
+    stage = run.stage(folder, "ir_labels", settings, variant=variant, seed=seed, crf=crf, split=split)
+    if stage.done():
+        return stage.load()
+    if crf == "dense":
+        require_crf()
+    stage.begin()
+    ids = run.dataset().ids(split)
+    jobs = [(run, variant, seed, crf, i) for i in ids if not (folder / f"{i}.png").is_file()]
+    title = f"relation labels {variant} seed {seed}"
+    done = in_processes(_write_ir_label, jobs, worker_count(run, len(jobs)))
+    for _ in tqdm(done, total=len(ids), initial=len(ids) - len(jobs), desc=title, unit="img", mininterval=0.5):
+        pass
+    shares = np.zeros(3)
+    for image_id in ids:
+        label = read_mask(folder / f"{image_id}.png")
+        background, uncertain = (label == 0).mean(), (label == IGNORE).mean()
+        shares += np.array([1 - background - uncertain, background, uncertain]) / len(ids)
+    names = ("ir/foreground", "ir/background", "ir/uncertain")
+    return stage.finish(dict(zip(names, shares.tolist(), strict=True)))
+
+
+def worker_count(run: Run, jobs: int) -> int:
+    """Return how many processes to use for images: the settings' number, at most as many as are worth their start.
+
+    By default as many as torch would use threads, so that OMP_NUM_THREADS limits both.
+    """
+    return max(1, min(run.config.pseudo.workers or torch.get_num_threads(), jobs // _IMAGES_A_WORKER))
+
+
+@lru_cache(maxsize=1)
+def cached_dataset(run: Run) -> Dataset:
+    """Return the run's data set, opened once a process."""
+    return run.dataset()
+
+
+def _write_ir_label(job: tuple[Run, str, int, str, str]) -> None:
+    run, variant, seed, crf, image_id = job
+    image = cached_dataset(run).image(image_id)
+    activation, classes = load_cams(run, variant, seed, image_id, image.shape[:2])
+    irn = run.config.irn
+    label = ir_label(activation, classes, image, foreground=irn.foreground, background=irn.background, crf=crf)
+    save_mask(run.irn_folder(variant, seed, crf) / "ir_labels" / f"{image_id}.png", label)
+
+
+class RelationObjective(nn.Module):
+    """The relation network with its loss: `forward(batch, epoch)` takes `image` B,3,S,S and `target` B,S,S labels."""
+
+    def __init__(self, net: IRN, radius: int):
+        super().__init__()
+        self.net, self.radius = net, radius
+
+    def forward(self, batch: Mapping[str, Any], epoch: int) -> dict[str, Tensor]:
+        edge, displacement = self.net(batch["image"])
+        return relation_loss(edge, displacement, labels_on_grid(batch["target"]), radius=self.radius)
+
+
+def irn_stage(run: Run, variant: str, seed: int, crf: str = "") -> Stage:
+    """Describe the training of a relation network: where it lies and which settings it depends on."""
+    crf = crf_choice(run, crf)
+    folder = run.irn_folder(variant, seed, crf)
+    settings = settings_dict(run.config.irn)
+    for name in ("workers", "foreground", "background", "crf"):  # speed, and what the labels' hash tells
+        settings.pop(name)
+    settings = {"irn": settings, "labels": run.done_hash(folder / "ir_labels", "05_irn_refinement")}
+    return run.stage(folder, "irn", settings, variant=variant, seed=seed, crf=crf)
+
+
+def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf: str = "") -> Result:
+    """Train the relation network on the relation labels of a variant; goes on from the last whole epoch.
+
+    Afterwards the mean displacement over the training images is measured and stored with the network.
+    """
+    seed, crf = run.seed if seed is None else seed, crf_choice(run, crf)
+    stage = irn_stage(run, variant, seed, crf)
+    if stage.done():
+        return stage.load()
+    stage.begin()
+    irn, dataset = run.config.irn, run.dataset()
+    ids = dataset.ids(run.config.data.train_split)
+    data = TrainingImages(dataset, ids, **_sizes(irn), crop=irn.crop, seed=seed, mask_folder=stage.folder / "ir_labels")
+    torch.manual_seed(seed)
+    objective = RelationObjective(_build_net(irn), irn.radius)
+    groups = [{"params": objective.net.edge.parameters(), "lr": irn.lr_edge}]
+    if irn.displacement:
+        groups.append({"params": objective.net.displacement.parameters(), "lr": irn.lr_displacement})
+    history = fit(
+        objective,
+        [torch.optim.SGD(groups, momentum=irn.momentum, weight_decay=irn.weight_decay)],
+        data,
+        Schedule(irn.epochs, irn.batch_size, irn.power, precision=irn.precision, workers=irn.workers),
+        seed=seed,
+        folder=stage.folder,
+        config_hash=stage.hash,
+        title=f"relations {variant} seed {seed}",
+        exclude=_NOT_SAVED,
+    )
+    fields = {"history": history}
+    if irn.displacement:
+        bar = tqdm(ids, desc="mean displacement", unit="img", mininterval=0.5)
+        mean = set_mean_displacement(objective.eval().net, _images(dataset, bar, irn.long_side))
+        _store(stage.folder / "checkpoint.pt", "net.displacement.mean", mean)
+        fields["mean_displacement"] = mean.tolist()
+    values = {f"train_{name}": value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
+    values["train_seconds"] = sum(epoch["seconds"] for epoch in history)
+    return stage.finish(values, device=device_name(), **fields)
+
+
+def load_irn(run: Run, variant: str, seed: int, crf: str = "") -> IRN:
+    """Load a trained relation network, in evaluation mode on the device that is there.
+
+    Raises:
+        UserError: it has not been trained, or with other settings.
+    """
+    stage = irn_stage(run, variant, seed, crf)
+    if not stage.done():
+        raise UserError(f"{stage.folder} has no trained relation network: run notebook 05_irn_refinement first.")
+    path = stage.folder / "checkpoint.pt"
+    state = load_checkpoint(path, stage.hash)["model"]
+    objective = RelationObjective(_build_net(run.config.irn), run.config.irn.radius)
+    load_state(objective, state, path, optional=_NOT_SAVED)
+    return objective.net.eval().to(device(), memory_format=torch.channels_last)
+
+
+def resized(image: np.ndarray, long_side: int) -> np.ndarray:
+    """Return an image H,W,3 uint8 at the size that the relation network looks at: long side as given, 0 as it is."""
+    return resize_long(Sample(image), long_side).image if long_side else image
+
+
+def _build_net(irn: IRNSettings) -> IRN:
+    backbone = build_backbone(irn.backbone, output_stride=irn.output_stride, weights=irn.weights)
+    return IRN(backbone, displacement=irn.displacement)
+
+
+def _sizes(irn: IRNSettings) -> dict[str, tuple]:
+    """Return the range of sizes in training: a factor of the image's size, or of the long side that is set."""
+    if irn.long_side:
+        return {"resize_range": tuple(round(factor * irn.long_side) for factor in irn.scale)}
+    return {"scale_range": irn.scale}
+
+
+def _images(dataset: Dataset, ids: tqdm, long_side: int) -> Iterator[Tensor]:
+    for image_id in ids:
+        image = to_tensor(resized(dataset.image(image_id), long_side))[None]
+        yield image.to(device(), memory_format=torch.channels_last)
+
+
+def _store(path: Path, name: str, value: Tensor) -> None:
+    """Put a tensor into the network of a checkpoint."""
+    checkpoint = load_checkpoint(path)
+    checkpoint["model"][name] = value.cpu()
+    with replacing(path) as temporary:
+        torch.save(checkpoint, temporary)

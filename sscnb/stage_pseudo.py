@@ -1,0 +1,193 @@
+"""Stages of chapter 05: from CAMs and boundaries to pseudo-masks, and how good they are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from sscnb.boundary import BoundaryIoU
+from sscnb.config import settings_dict
+from sscnb.datasets.images import read_mask
+from sscnb.datasets.palette import save_mask
+from sscnb.datasets.transforms import to_tensor
+from sscnb.evaluation import ConfusionMatrix, ThresholdCurve, seed_from_activation
+from sscnb.files import replacing
+from sscnb.irn import IRN, edge_map
+from sscnb.parallel import in_processes
+from sscnb.pseudo_masks import confidence_mask, pseudo_mask, walk_scores
+from sscnb.random_walk import random_walk
+from sscnb.run import Result, Run
+from sscnb.stage_irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, worker_count
+from sscnb.stage_seeds import evaluate_seeds, load_cams, read_arrays, summary
+from sscnb.training import device, device_name
+from sscnb.variants import find_variant
+
+WRITTEN_BY = "05_irn_refinement"
+
+
+def make_pseudo_masks(run: Run, variant: str = "baseline", seed: int | None = None, crf: str = "") -> Result:
+    """Write pseudo-masks and confidence masks of the images that have CAMs: training split and seed split.
+
+    `pseudo_masks/<id>.png` holds class indices with VOC's palette, `confidence/<id>.png` 255 where the mask is trusted
+    and 0 elsewhere, `walks/<id>.npz` what they were made from. An image that has all three is left alone. Every image
+    is worked on alone and on one thread, so that the number of processes changes no result.
+
+    Raises:
+        UserError: the relation network has not been trained.
+    """
+    seed, crf = run.seed if seed is None else seed, crf_choice(run, crf)
+    trained = irn_stage(run, variant, seed, crf)
+    folder = trained.folder
+    settings = settings_dict(run.config.pseudo)
+    settings.pop("workers")
+    settings = {"pseudo": settings, "irn": run.done_hash(folder, WRITTEN_BY)}
+    stage = run.stage(folder / "pseudo_masks", "pseudo", settings, variant=variant, seed=seed, crf=crf)
+    if stage.done():
+        return stage.load()
+    load_irn(run, variant, seed, crf)  # a damaged checkpoint is named here, and not in every process
+    stage.begin()
+    data, dataset = run.config.data, run.dataset()
+    ids = list(dict.fromkeys(dataset.ids(data.train_split) + dataset.ids(data.seed_split)))
+    jobs = [(run, variant, seed, crf, i) for i in ids if not all(path.is_file() for path in _paths(folder, i))]
+    on_processor = device().type == "cpu"
+    title = f"pseudo-masks {variant} seed {seed}"
+    done = in_processes(_write_masks, jobs, worker_count(run, len(jobs)) if on_processor else 1)
+    for _ in tqdm(done, total=len(ids), initial=len(ids) - len(jobs), desc=title, unit="img", mininterval=0.5):
+        pass
+    return stage.finish({"images": len(ids)}, device=device_name())
+
+
+def load_walk(
+    run: Run, variant: str, seed: int, image_id: str, size: tuple[int, int], crf: str = ""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image's scores after the walk, n,H,W float32 in [0, 1] of the wanted size, and their class indices n.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    folder = run.irn_folder(variant, seed, crf)
+    results = folder / "pseudo_masks/results.json"
+    stored = read_arrays(folder / f"walks/{image_id}.npz", ("classes", "maps", "size"), WRITTEN_BY, results)
+    return _scores(stored["maps"], tuple(stored["size"].tolist()), size), stored["classes"]
+
+
+def load_confidence(run: Run, variant: str, seed: int, image_id: str, crf: str = "") -> np.ndarray:
+    """Return which pixels of an image's pseudo-mask are trusted: H,W bool."""
+    return read_mask(_paths(run.irn_folder(variant, seed, crf), image_id)[1]) > 0
+
+
+def walk(run: Run, net: IRN, variant: str, seed: int, image_id: str, steps: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return an image's edge map h,w and its CAMs after the walk n,h,w, at stride 4 of the size the network looks at.
+
+    Args:
+        net: of `load_irn`.
+        steps: instead of the settings' number.
+    """
+    pseudo, dataset = run.config.pseudo, cached_dataset(run)
+    image = to_tensor(resized(dataset.image(image_id), run.config.irn.long_side))
+    edge = edge_map(net, image.to(device()))
+    cams = torch.from_numpy(load_cams(run, variant, seed, image_id, tuple(edge.shape))[0]).to(device())
+    steps = pseudo.steps if steps is None else steps
+    return edge, random_walk(cams, edge, radius=pseudo.radius, beta=pseudo.beta, steps=steps, tol=pseudo.tol)
+
+
+def evaluate_pseudo_masks(
+    run: Run, variant: str = "baseline", seed: int | None = None, crf: str = "", split: str | None = None
+) -> Result:
+    """Measure the pseudo-masks of a split: at the fixed threshold, and along the whole threshold curve.
+
+    Rows: mIoU, mean boundary IoU, IoU per class and foreground errors at the fixed threshold; accuracy over all pixels
+    and over the trusted ones; mIoU and errors at the best threshold, which uses ground truth and is named so; and
+    mIoU and boundary IoU of the seeds that the walk began with. Fields: `curve`, `counts` and `images`, as of seeds.
+
+    Raises:
+        UserError: there are no pseudo-masks, or images without true masks.
+    """
+    seed, crf, own = run.seed if seed is None else seed, crf_choice(run, crf), split is None
+    folder, threshold = run.irn_folder(variant, seed, crf), run.config.pseudo.threshold
+    seeds = evaluate_seeds(run, variant, seed, split)
+    split = split or run.config.data.seed_split
+    settings = {"split": split, "pseudo": run.done_hash(folder / "pseudo_masks", WRITTEN_BY)}
+    labels = {"variant": variant, "seed": seed, "split": split, "crf": crf, "threshold": threshold}
+    stage = run.stage(folder / ("evaluation" if own else f"evaluation_{split}"), "pseudo_eval", settings, **labels)
+    if stage.done():
+        return stage.load()
+    stage.begin()
+    dataset = run.dataset()
+    number, level = len(dataset.classes) + 1, find_variant(variant, run.config)[1].inference.threshold
+    total, trusted, curve, images = ConfusionMatrix(number), ConfusionMatrix(number), ThresholdCurve(number), {}
+    contours, seed_contours = BoundaryIoU(number), BoundaryIoU(number)
+    for image_id in tqdm(dataset.ids(split), desc=f"masks {variant} seed {seed}", unit="img", mininterval=0.5):
+        target, mask = dataset.mask(image_id), read_mask(_paths(folder, image_id)[0])
+        curve.update(*load_walk(run, variant, seed, image_id, target.shape, crf), target)
+        matrix = ConfusionMatrix(number)
+        matrix.update(mask, target)
+        total.merge(matrix)
+        images[image_id] = round(matrix.miou(), 4) if matrix.counts.any() else None
+        sure = load_confidence(run, variant, seed, image_id, crf)
+        trusted.update(mask[sure], target[sure])
+        contours.update(mask, target)
+        cams = load_cams(run, variant, seed, image_id, target.shape)
+        seed_contours.update(seed_from_activation(*cams, level), target)
+    values, fields = summary(total, curve, ("background", *dataset.classes))
+    values |= {"boundary_IoU": contours.miou(), "seed_boundary_IoU": seed_contours.miou()}
+    values["seed_mIoU"] = next(row["value"] for row in seeds["rows"] if row["metric"] == "seed/mIoU")
+    values |= {"accuracy": total.accuracy(), "trusted_accuracy": trusted.accuracy()}
+    return stage.finish({f"pseudo/{name}": value for name, value in values.items()}, **fields, images=images)
+
+
+def _paths(folder: Path, image_id: str) -> tuple[Path, Path, Path]:
+    """Return where an image's mask, its confidence and its walk lie."""
+    parts = (("pseudo_masks", "png"), ("confidence", "png"), ("walks", "npz"))
+    return tuple(folder / part / f"{image_id}.{suffix}" for part, suffix in parts)
+
+
+def _write_masks(job: tuple[Run, str, int, str, str]) -> None:
+    run, variant, seed, crf, image_id = job
+    pseudo = run.config.pseudo
+    image = cached_dataset(run).image(image_id)
+    classes = load_cams(run, variant, seed, image_id, (1, 1))[1]
+    with _one_thread():
+        _, walked = walk(run, _cached_irn(run, variant, seed, crf), variant, seed, image_id)
+        # What a walk leaves may be small, and half precision has few digits there; the scores have a maximum of 1.
+        maps = (walked / walked.amax().clamp_min(1e-12) if len(walked) else walked).half().cpu().numpy()
+        inner = resized(image, run.config.irn.long_side).shape[:2]
+        scores = _scores(maps, inner, image.shape[:2])
+    mask = pseudo_mask(scores, classes, threshold=pseudo.threshold)
+    sure = confidence_mask(scores, mask, threshold=pseudo.threshold, keep=pseudo.keep)
+    paths = _paths(run.irn_folder(variant, seed, crf), image_id)
+    save_mask(paths[0], mask)
+    with replacing(paths[1]) as temporary:
+        Image.fromarray(sure.astype(np.uint8) * 255).save(temporary)
+    with replacing(paths[2]) as temporary:
+        np.savez_compressed(temporary, classes=classes, maps=maps, size=np.array(inner, np.int32))
+
+
+def _scores(maps: np.ndarray, inner: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """Return stored walks n,h,w as scores of the image's size; `inner` is the size of which they are a quarter."""
+    scores = walk_scores(torch.from_numpy(maps.astype(np.float32)), inner)
+    if inner == size or not len(scores):
+        return scores if inner == size else np.zeros((0, *size), np.float32)
+    return F.interpolate(torch.from_numpy(scores)[None], size=size, mode="bilinear", align_corners=False)[0].numpy()
+
+
+@lru_cache(maxsize=1)
+def _cached_irn(run: Run, variant: str, seed: int, crf: str) -> IRN:
+    return load_irn(run, variant, seed, crf)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
