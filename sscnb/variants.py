@@ -69,13 +69,18 @@ SWEEPS: dict[str, tuple[float, ...]] = {
 def sweep(parameter: str, config: Config) -> dict[float, str]:
     """Return the variant of each value of a sweep; r is scaled from the paper's crop of 512 to this one's.
 
+    A value that the settings have anyway is "ssc" itself.
+
     Raises:
         UserError: there is no such sweep.
     """
     if parameter not in SWEEPS:
         raise UserError(f"there is no sweep over {parameter!r}; {nearest(parameter, list(SWEEPS))}")
     if parameter == "r":
-        scaled = {r: max(1, round(r * config.cam.crop / 512)) for r in SWEEPS["r"]}
-        return {r: f"ssc@modulation.erosion={value}" for r, value in scaled.items()}
-    setting = {"beta_p": "reconstruction.beta", "beta_a": "modulation.beta"}[parameter]
-    return {value: f"ssc@{setting}={value}" for value in SWEEPS[parameter]}
+        setting, present = "modulation.erosion", config.modulation.erosion
+        values = {r: max(1, round(r * config.cam.crop / 512)) for r in SWEEPS["r"]}
+    else:
+        part = {"beta_p": "reconstruction", "beta_a": "modulation"}[parameter]
+        setting, present = f"{part}.beta", getattr(config, part).beta
+        values = {value: value for value in SWEEPS[parameter]}
+    return {asked: "ssc" if value == present else f"ssc@{setting}={value}" for asked, value in values.items()}
