@@ -1,4 +1,4 @@
-"""`python -m sscnb`: doctor, reproduce, run."""
+"""`python -m sscnb`: doctor, data, reproduce, run, submit."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sscnb import __version__
+from sscnb import __version__, cli_data
 from sscnb.errors import UserError
 from sscnb.files import write_json
 from sscnb.presets import PRESETS
@@ -156,4 +156,6 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--variant", default="baseline", help="variant of the CAM network (default: baseline)")
     command.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     command.set_defaults(function=run_stages)
+
+    cli_data.add_commands(commands)
     return parser

@@ -1,0 +1,238 @@
+"""PASCAL VOC 2012 with SBD's masks, the set that the field trains on: found or fetched, completed, counted.
+
+VOC 2012 has the layout already. What is added to its folder: `SegmentationClassAug`, with links to VOC's own masks and
+SBD's (Hariharan et al., ICCV 2011) for the images that have none; the split `train_aug`, SBD's images and VOC's train
+without VOC's val; and `labels.csv`, the image-level labels of all annotations. Each is made under a temporary name, so
+that a folder that is opened half-way is VOC's alone, and what exists is not made again.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sscnb.datasets.folder import VOC_CLASSES, Dataset, open_dataset
+from sscnb.datasets.images import image_size
+from sscnb.datasets.palette import save_mask
+from sscnb.datasets.preparation import check_count, check_files, convert, link, write_labels, write_list
+from sscnb.errors import UserError
+
+COUNTS = {"train": 1464, "val": 1449, "train_aug": 10582, "test": 1456}
+_DEVKIT = Path("VOCdevkit/VOC2012")  # where the archive puts it
+_BENCHMARK = Path("benchmark_RELEASE/dataset")  # where SBD's does
+_LISTS = Path("ImageSets/Segmentation")
+_AUG = "SegmentationClassAug"
+
+
+def prepare_voc(
+    root: str | Path,
+    *,
+    sbd: str | Path = "",
+    download: bool = False,
+    partial: bool = False,
+    workers: int = 0,
+    expected: Mapping[str, int] = COUNTS,
+) -> Path:
+    """Check and complete a VOC 2012 folder and return its path, to be given as data root.
+
+    Args:
+        root: the folder itself, or the one that holds `VOCdevkit/VOC2012`.
+        sbd: SBD's folder (with `cls`, `train.txt`, `val.txt`) or the one that holds `benchmark_RELEASE/dataset`;
+            empty: looked for in the two folders above, and in `sbd` or `SBD` in them.
+        download: fetch what is missing with torchvision, which checks the archives' checksums.
+        partial: take what is there, with a note for each count or file that lacks.
+        workers: processes that convert masks; 0 is one a core.
+        expected: images of each split.
+
+    Raises:
+        UserError: files or masks are missing, damaged or of another size, or a count is not the release's.
+    """
+    root = Path(root).expanduser().resolve()
+    folder = voc_folder(root)
+    if download and (folder is None or not _whole(folder)):
+        _fetch_voc(root if folder is None else folder)
+        folder = voc_folder(root)
+    if folder is None:
+        raise UserError(
+            f"{root} holds no VOC 2012: neither JPEGImages/ nor {_DEVKIT}/JPEGImages/ is there. Unpack "
+            "VOCtrainval_11-May-2012.tar into it, or add --download."
+        )
+    dataset = open_dataset(folder)
+    for split in ("train", "val"):
+        if split in dataset.splits or not partial:
+            check_count(f"split {split}", len(dataset.ids(split)), expected[split], partial=partial)
+    for part, paths in _parts(folder, _own(dataset)).items():
+        check_files(f"{part} of train and val", paths, partial=partial)
+    _add_masks(folder, root, sbd, download=download, partial=partial, workers=workers, expected=expected["train_aug"])
+    _add_labels(open_dataset(folder), partial=partial)
+    if "test" in dataset.splits:
+        ids = dataset.ids("test")
+        check_count("split test", len(ids), expected["test"], partial=partial)
+        check_files("images of test", (folder / f"JPEGImages/{i}.jpg" for i in ids), partial=partial)
+    else:
+        print("note: no split test; its images come from the challenge's server and are needed for `submit` alone.")
+    dataset = open_dataset(folder)
+    print(f"{folder}: " + ", ".join(f"{split} {len(dataset.ids(split)):,}" for split in dataset.splits))
+    return folder
+
+
+def voc_folder(root: Path) -> Path | None:
+    """Return the folder that holds VOC's JPEGImages: `root`, or the development kit in it; None if neither does."""
+    return next((f for f in (root, root / _DEVKIT) if (f / "JPEGImages").is_dir()), None)
+
+
+def _own(dataset: Dataset) -> list[str]:
+    return [i for split in ("train", "val") if split in dataset.splits for i in dataset.ids(split)]
+
+
+def _parts(folder: Path, ids: list[str]) -> dict[str, list[Path]]:
+    return {
+        "images": [folder / f"JPEGImages/{i}.jpg" for i in ids],
+        "annotations": [folder / f"Annotations/{i}.xml" for i in ids],
+        "masks": [folder / f"SegmentationClass/{i}.png" for i in ids],
+    }
+
+
+def _whole(folder: Path) -> bool:
+    """Tell whether an archive has been unpacked to its end, as far as the lists tell."""
+    if not all((folder / _LISTS / f"{split}.txt").is_file() for split in ("train", "val")):
+        return False
+    return all(path.is_file() for paths in _parts(folder, _own(open_dataset(folder))).values() for path in paths)
+
+
+def _fetch_voc(folder: Path) -> None:
+    from torchvision.datasets import VOCSegmentation
+
+    if (folder / "JPEGImages").is_dir():  # incomplete: it is unpacked over once more
+        if folder.parts[-2:] != _DEVKIT.parts:
+            raise UserError(f"{folder} is incomplete and cannot be completed by a download, which makes {_DEVKIT}/.")
+        folder = folder.parents[1]
+    _fetch("VOC 2012", lambda: VOCSegmentation(folder, year="2012", image_set="train", download=True))
+
+
+def _fetch_sbd(folder: Path) -> None:
+    from torchvision.datasets import SBDataset
+    from torchvision.datasets.utils import download_and_extract_archive as fetch
+
+    # Not SBDataset(download=True): it moves what it has unpacked, which fails the second time.
+    _fetch("SBD", lambda: fetch(SBDataset.url, str(folder), filename=SBDataset.filename, md5=SBDataset.md5))
+
+
+def _fetch(name: str, function) -> None:
+    try:
+        function()
+    except (OSError, RuntimeError, EOFError) as error:  # no network, a wrong checksum, a full disk
+        raise UserError(
+            f"{name} could not be downloaded ({error}). Try again later, or fetch the archive by other means, unpack "
+            "it and give its folder."
+        ) from error
+
+
+def _add_labels(dataset: Dataset, *, partial: bool) -> None:
+    """Gather the annotations' classes in `labels.csv`: one file to read, and a mistake in one of them shows now."""
+    path, folder = dataset.root / "labels.csv", dataset.root / "Annotations"
+    ids = [i for split in dataset.splits if split != "test" for i in dataset.ids(split)]
+    if not path.is_file():
+        check_files("annotations", (folder / f"{i}.xml" for i in dict.fromkeys(ids)), partial=partial)
+        names = {}
+        for file in tqdm(sorted(folder.glob("*.xml")), desc="labels", unit="img", mininterval=0.5):
+            if found := dataset.class_names(file.stem):  # test images have annotations without objects
+                names[file.stem] = sorted(found, key=VOC_CLASSES.index)
+        write_labels(path, names)
+        dataset = open_dataset(dataset.root)
+    try:
+        for image_id in ids:
+            dataset.class_names(image_id)
+    except UserError as error:
+        raise UserError(f"{error} Delete {path} to have it made from the annotations again.") from error
+
+
+def _add_masks(
+    folder: Path, root: Path, sbd: str | Path, *, download: bool, partial: bool, workers: int, expected: int
+) -> None:
+    dataset = open_dataset(folder)
+    listing, done = folder / _LISTS / "train_aug.txt", folder / _AUG
+    own = _own(dataset)
+    if listing.is_file() and done.is_dir():
+        ids = dataset.ids("train_aug")
+        if all((done / f"{i}.png").is_file() for i in (*own, *ids)):
+            check_count(f"{listing}", len(ids), expected, partial=partial)
+            return
+    source = _sbd_folder(folder, root, sbd)
+    if download and (source is None or not _sbd_whole(source)):
+        _fetch_sbd(Path(sbd).expanduser() if sbd else root)
+        source = _sbd_folder(folder, root, sbd)
+    if source is None:
+        if partial:
+            print("note: SBD is not there; the split train_aug is left out.")
+            return
+        raise UserError(
+            f"SBD's masks are needed for train_aug and were not found in {sbd or root}. Unpack benchmark.tgz there, "
+            "name its folder with --sbd, or add --download."
+        )
+    extra = {i for name in ("train", "val") for i in _read_ids(source / f"{name}.txt")}
+    val = set(dataset.ids("val")) if "val" in dataset.splits else set()
+    ids = sorted((extra | set(own)) - val)
+    check_count("train_aug (SBD and VOC's train, without VOC's val)", len(ids), expected, partial=partial)
+    images = {i: folder / f"JPEGImages/{i}.jpg" for i in ids}
+    check_files("images of train_aug", images.values(), partial=partial)
+    ids = [i for i in ids if images[i].is_file()]
+
+    # A name of its own while it is not whole: open_dataset would take it for the masks of every image.
+    work = done if done.is_dir() else folder / f".{_AUG}.partial"
+    jobs = []
+    for image_id in dict.fromkeys((*own, *ids)):
+        mask = folder / f"SegmentationClass/{image_id}.png"
+        if mask.is_file():
+            link(work / mask.name, mask)
+        elif image_id in images and not (work / mask.name).is_file():
+            jobs.append((source / f"cls/{image_id}.mat", images[image_id], work / mask.name))
+    convert(_convert_mask, jobs, workers=workers, title="SBD's masks")
+    if work.is_dir() and work != done:
+        os.replace(work, done)
+    write_list(listing, ids)
+
+
+def _sbd_folder(folder: Path, root: Path, sbd: str | Path) -> Path | None:
+    if sbd:
+        places = [Path(sbd).expanduser().resolve()]
+    else:
+        places = [place / name for place in (root, folder) for name in ("", "sbd", "SBD")]
+    return next((p for place in places for p in (place, place / _BENCHMARK) if (p / "cls").is_dir()), None)
+
+
+def _sbd_whole(source: Path) -> bool:
+    lists = [source / f"{name}.txt" for name in ("train", "val")]
+    return all(path.is_file() for path in lists) and all(
+        (source / f"cls/{i}.mat").is_file() for path in lists for i in _read_ids(path)
+    )
+
+
+def _read_ids(path: Path) -> list[str]:
+    if not path.is_file():
+        raise UserError(f"{path} is missing: SBD's folder holds cls/, train.txt and val.txt.")
+    return path.read_text(encoding="utf-8").split()
+
+
+def _convert_mask(job: tuple[Path, Path, Path]) -> str:
+    """Write one of SBD's masks as palette PNG; return what was wrong, or nothing."""
+    from scipy.io import loadmat
+
+    source, image, target = job
+    if not source.is_file():
+        return f"{source} is missing."
+    try:
+        mask = loadmat(source, variable_names=["GTcls"])["GTcls"]["Segmentation"][0, 0]
+    except Exception as error:  # scipy raises many kinds for a damaged file
+        return f"{source} cannot be read as a mask of SBD ({type(error).__name__}). Unpack it again."
+    try:
+        height, width = image_size(image)
+    except UserError as error:
+        return str(error)
+    if mask.shape != (height, width):
+        return f"{source} is {mask.shape[1]}x{mask.shape[0]} pixels, its image {image} {width}x{height}."
+    if mask.max() > len(VOC_CLASSES):
+        return f"{source} holds class {mask.max()}; VOC has {len(VOC_CLASSES)}."
+    save_mask(target, mask)
+    return ""
