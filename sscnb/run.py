@@ -3,6 +3,8 @@
 <run>/run.json                     preset and data set that the folder belongs to
 <run>/dataset/                     the embedded scenes, or a link to data_root
 <run>/cam/<variant>/seed<k>/       checkpoint, history, cams/*.npz
+<run>/irn/<variant>/seed<k>/<crf>/ checkpoint, ir_labels/, walks/, pseudo_masks/, confidence/
+<run>/segmentation/<backbone>/<source>/seed<k>/  checkpoint, predictions/, evaluation/
 <run>/notebooks/                   executed notebooks
 <stage folder>/settings.json       what the stage was started with
 <stage folder>/results.json        what it measured, written last: the stage is done
@@ -71,6 +73,20 @@ class Run:
     def cam_folder(self, variant: str, seed: int | None = None) -> Path:
         """Where a variant's CAM network, its curves and its CAMs lie."""
         return self.folder / "cam" / variant / f"seed{self.seed if seed is None else seed}"
+
+    def irn_folder(self, variant: str, seed: int | None = None, crf: str = "") -> Path:
+        """Where the relation network of a variant's CAMs lies, and its pseudo-masks; `crf` as in `irn.crf`."""
+        seed = self.seed if seed is None else seed
+        return self.folder / "irn" / variant / f"seed{seed}" / (crf or self.config.irn.crf)
+
+    def segmentation_folder(self, source: str, seed: int | None = None, crf: str = "") -> Path:
+        """Where the segmentation network lies that learned from a variant's pseudo-masks, or from the "truth".
+
+        `crf` is that of the pseudo-masks; another one than the settings' stands in the folder's name.
+        """
+        seed, other = self.seed if seed is None else seed, source != "truth" and crf not in ("", self.config.irn.crf)
+        name = f"{source}@irn.crf={crf}" if other else source
+        return self.folder / "segmentation" / self.config.segmentation.backbone / name / f"seed{seed}"
 
     def stage(self, folder: Path, name: str, settings: Any, **labels: Any) -> "Stage":
         """Describe a stage of this run; `labels` (variant, seed, split) go into each of its result rows."""
