@@ -17,7 +17,7 @@ from sscnb.config import settings_dict
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.palette import save_mask
 from sscnb.datasets.transforms import to_tensor
-from sscnb.evaluation import ConfusionMatrix, ThresholdCurve, seed_from_activation
+from sscnb.evaluation import ConfusionMatrix, ThresholdCurve
 from sscnb.files import replacing
 from sscnb.irn import IRN, edge_map
 from sscnb.parallel import in_processes
@@ -27,7 +27,6 @@ from sscnb.run import Result, Run
 from sscnb.stage_irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, worker_count
 from sscnb.stage_seeds import evaluate_seeds, load_cams, read_arrays, summary
 from sscnb.training import device, device_name
-from sscnb.variants import find_variant
 
 WRITTEN_BY = "05_irn_refinement"
 
@@ -121,9 +120,9 @@ def evaluate_pseudo_masks(
         return stage.load()
     stage.begin()
     dataset = run.dataset()
-    number, level = len(dataset.classes) + 1, find_variant(variant, run.config)[1].inference.threshold
+    number = len(dataset.classes) + 1
     total, trusted, curve, images = ConfusionMatrix(number), ConfusionMatrix(number), ThresholdCurve(number), {}
-    contours, seed_contours = BoundaryIoU(number), BoundaryIoU(number)
+    contours = BoundaryIoU(number)
     for image_id in tqdm(dataset.ids(split), desc=f"masks {variant} seed {seed}", unit="img", mininterval=0.5):
         target, mask = dataset.mask(image_id), read_mask(_paths(folder, image_id)[0])
         curve.update(*load_walk(run, variant, seed, image_id, target.shape, crf), target)
@@ -134,12 +133,10 @@ def evaluate_pseudo_masks(
         sure = load_confidence(run, variant, seed, image_id, crf)
         trusted.update(mask[sure], target[sure])
         contours.update(mask, target)
-        cams = load_cams(run, variant, seed, image_id, target.shape)
-        seed_contours.update(seed_from_activation(*cams, level), target)
     values, fields = summary(total, curve, ("background", *dataset.classes))
-    values |= {"boundary_IoU": contours.miou(), "seed_boundary_IoU": seed_contours.miou()}
-    values["seed_mIoU"] = next(row["value"] for row in seeds["rows"] if row["metric"] == "seed/mIoU")
-    values |= {"accuracy": total.accuracy(), "trusted_accuracy": trusted.accuracy()}
+    of_seeds = {row["metric"]: row["value"] for row in seeds["rows"]}
+    values |= {"boundary_IoU": contours.miou(), "seed_boundary_IoU": of_seeds["seed/boundary_IoU"]}
+    values |= {"seed_mIoU": of_seeds["seed/mIoU"], "accuracy": total.accuracy(), "trusted_accuracy": trusted.accuracy()}
     return stage.finish({f"pseudo/{name}": value for name, value in values.items()}, **fields, images=images)
 
 

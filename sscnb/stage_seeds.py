@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
+from sscnb.boundary import BoundaryIoU
 from sscnb.errors import UserError
 from sscnb.evaluation import ConfusionMatrix, ThresholdCurve, class_iou, foreground_errors, seed_from_activation
 from sscnb.run import Result, Run
@@ -56,8 +57,9 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
 
     The split is the settings' seed split, or another one whose images have CAMs (a part of the training images, say).
 
-    Rows: mIoU, IoU per class and foreground errors at the fixed threshold; mIoU and errors at the best one, which uses
-    ground truth and is named so. Fields: `curve`, `counts` (confusion) and each image's mIoU in `images`.
+    Rows: mIoU, boundary IoU, IoU per class and foreground errors at the fixed threshold; mIoU, boundary IoU and errors
+    at the best one, which uses ground truth and is named so. Fields: `curve`, `counts` (confusion) and each image's
+    mIoU in `images`.
     """
     seed = run.seed if seed is None else seed
     threshold, own = find_variant(variant, run.config)[1].inference.threshold, split is None
@@ -74,15 +76,22 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
     stage.begin()
     number = len(dataset.classes) + 1
     total, curve, images = ConfusionMatrix(number), ThresholdCurve(number), {}
+    contours, best_contours = BoundaryIoU(number), BoundaryIoU(number)
     for image_id in tqdm(dataset.ids(split), desc=f"seeds {variant} seed {seed}", unit="img", mininterval=0.5):
         target = dataset.mask(image_id)
         scores, classes = load_cams(run, variant, seed, image_id, target.shape)
         curve.update(scores, classes, target)
-        matrix = ConfusionMatrix(number)
-        matrix.update(seed_from_activation(scores, classes, threshold), target)
+        mask, matrix = seed_from_activation(scores, classes, threshold), ConfusionMatrix(number)
+        matrix.update(mask, target)
         total.merge(matrix)
+        contours.update(mask, target)
         images[image_id] = round(matrix.miou(), 4) if matrix.counts.any() else None
     values, fields = summary(total, curve, ("background", *dataset.classes))
+    for image_id in dataset.ids(split):  # again, since only now is it known which threshold is the best
+        target = dataset.mask(image_id)
+        cams = load_cams(run, variant, seed, image_id, target.shape)
+        best_contours.update(seed_from_activation(*cams, values["best_threshold"]), target)
+    values |= {"boundary_IoU": contours.miou(), "best_boundary_IoU": best_contours.miou()}
     return stage.finish({f"seed/{k}": v for k, v in values.items()}, threshold=threshold, **fields, images=images)
 
 

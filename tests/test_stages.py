@@ -11,6 +11,7 @@ from conftest import make_photographs, snapshot
 from PIL import Image
 
 from sscnb.cam import class_activation, multi_scale_activation
+from sscnb.boundary import BoundaryIoU
 from sscnb.config import load_config
 from sscnb.datasets.transforms import to_tensor
 from sscnb.errors import UserError
@@ -99,14 +100,18 @@ def test_cams_are_those_of_the_trained_network(finished):
 
 def test_seeds_are_measured_on_all_images(finished):
     dataset, result = finished.dataset(), evaluate_seeds(finished)
-    total = ConfusionMatrix(len(dataset.classes) + 1)
+    found, number = values(result), len(dataset.classes) + 1
+    total, contours, best = ConfusionMatrix(number), BoundaryIoU(number), BoundaryIoU(number)
     for image_id in dataset.ids("train"):
         target = dataset.mask(image_id)
         scores, classes = load_cams(finished, "baseline", 0, image_id, target.shape)
         assert scores.shape == (len(classes), 64, 64)
         total.update(seed_from_activation(scores, classes, 0.2), target)
+        contours.update(seed_from_activation(scores, classes, 0.2), target)
+        best.update(seed_from_activation(scores, classes, found["seed/best_threshold"]), target)
     assert result["counts"] == total.counts.tolist()
-    found = values(result)
+    assert found["seed/boundary_IoU"] == pytest.approx(contours.miou())
+    assert found["seed/best_boundary_IoU"] == pytest.approx(best.miou())
     assert found["seed/mIoU"] == pytest.approx(total.miou())
     assert found["seed/best_mIoU"] >= found["seed/mIoU"] - 1e-9
     assert max(result["curve"]["mIoU"]) == pytest.approx(found["seed/best_mIoU"])
