@@ -94,17 +94,20 @@ def build_objective(config: Config, variant: Variant, num_classes: int, *, train
     """
     net = build_cam_net(config, variant, num_classes, weights="random" if trained else None)
     decoder = build_decoder(config, variant, net) if variant.reconstruction else None
-    perceptual = None
-    if decoder is not None and variant.loss == "perceptual" and not trained:
-        settings = config.reconstruction
-        perceptual = PerceptualLoss(
-            build_backbone(settings.loss_network, output_stride=settings.loss_stride, weights=settings.loss_weights),
-            taps=settings.taps,
-            stage_weights=settings.stage_weights,
-            scale=settings.scale,
-            checkpoint=settings.checkpoint,
-        )
-    return Objective(net, variant, config, decoder, perceptual)
+    wanted = decoder is not None and variant.loss == "perceptual" and not trained
+    return Objective(net, variant, config, decoder, build_perceptual(config) if wanted else None)
+
+
+def build_perceptual(config: Config) -> PerceptualLoss:
+    """Build the perceptual loss with the weights of its network."""
+    settings = config.reconstruction
+    return PerceptualLoss(
+        build_backbone(settings.loss_network, output_stride=settings.loss_stride, weights=settings.loss_weights),
+        taps=settings.taps,
+        stage_weights=settings.stage_weights,
+        scale=settings.scale,
+        checkpoint=settings.checkpoint,
+    )
 
 
 def build_decoder(config: Config, variant: Variant, net: CAMNet) -> ReconstructionNet:
