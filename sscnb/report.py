@@ -11,7 +11,9 @@ from sscnb.files import read_json, write_json
 from sscnb.run import Run, project_root
 from sscnb.variants import LADDER, VARIANTS
 
+NOT_RUN = "not run"
 SHARES = ("mIoU", "IoU", "over", "under", "confused", "best_mIoU", "best_over", "best_under", "best_confused")
+SHARES += ("mIoU_low", "mIoU_high", "boundary_IoU", "accuracy", "trusted_accuracy", "seed_mIoU", "seed_boundary_IoU")
 
 
 def write_report(run: Run) -> list[dict[str, Any]]:
@@ -48,7 +50,9 @@ def mean_and_deviation(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -
                 splits = ", ".join(map(str, found["split"].unique())) if "split" in found else "unknown"
                 raise UserError(f"{variant} has several values of {metric} for one seed (splits {splits}).")
             table[variant][metric] = _cell(metric, found["value"])
-    order = sorted(table, key=lambda v: (list(VARIANTS).index(v.partition("@")[0]), v))
+    places = {name: place for place, name in enumerate(VARIANTS)}
+    # What is no variant, such as the segmentation that learned from true masks, comes last.
+    order = sorted(table, key=lambda v: (places.get(v.partition("@")[0], len(places)), v))
     return pd.DataFrame.from_dict(table, orient="index").loc[order].rename_axis("variant")
 
 
@@ -56,9 +60,27 @@ def _cell(metric: str, values: pd.Series) -> str:
     share = metric.partition("/")[2].partition("/")[0] in SHARES
     factor, digits = (100, 1) if share else (1, 2)
     if values.empty:
-        return "not run"
+        return NOT_RUN
     text = f"{factor * values.mean():.{digits}f}"
     return f"{text} ± {factor * values.std():.{digits}f}" if len(values) > 1 else text
+
+
+def own_split(rows: Sequence[dict[str, Any]], metric: str, **labels: Any) -> list[dict[str, Any]]:
+    """Return the rows of a metric with these labels, on one split: a run's own, which comes before others."""
+    found = [row for row in rows if row["metric"] == metric and row["value"] is not None]
+    found = [row for row in found if all(row.get(name) == value for name, value in labels.items())]
+    return [row for row in found if row.get("split") == found[0].get("split")]
+
+
+def value_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows of one metric and variant as text: "mean ± sd" over seeds, one value, or "not run" without rows.
+
+    Raises:
+        UserError: as of `mean_and_deviation`.
+    """
+    if not rows:
+        return NOT_RUN
+    return mean_and_deviation(rows, [rows[0]["metric"]])[rows[0]["metric"]].item()
 
 
 def ladder_table(columns: Mapping[str, Sequence[dict[str, Any]]]) -> str:
@@ -72,7 +94,7 @@ def ladder_table(columns: Mapping[str, Sequence[dict[str, Any]]]) -> str:
     head = ["method", "paper: VOC 2012 train", *tables]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for variant, value in zip(LADDER, printed, strict=True):
-        cells = [VARIANTS[variant].title, f"{value:.1f}", *(table.get(variant, "not run") for table in tables.values())]
+        cells = [VARIANTS[variant].title, f"{value:.1f}", *(table.get(variant, NOT_RUN) for table in tables.values())]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -81,7 +103,7 @@ def describe_rows(rows: Sequence[dict[str, Any]]) -> str:
     """Return in one line what the seeds' rows of a table column were measured with."""
     seeds = _seed_rows(rows)
     if not seeds:
-        return "not run"
+        return NOT_RUN
     number = len({row["seed"] for row in seeds})
     devices = sorted({row["device"] for row in seeds})
     return (
@@ -91,9 +113,7 @@ def describe_rows(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _seed_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    seeds = [row for row in rows if row["metric"] == "seed/mIoU"]
-    # A run's own split comes first; its seeds may have been measured on others too, in folders `seeds_<split>`.
-    return [row for row in seeds if row["split"] == seeds[0]["split"]]
+    return own_split(rows, "seed/mIoU")  # they may have been measured on others too, in folders `seeds_<split>`
 
 
 def _seeds(rows: Sequence[dict[str, Any]]) -> dict[str, str]:

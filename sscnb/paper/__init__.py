@@ -50,6 +50,15 @@ def caption(table: int) -> str:
     return CAPTIONS[table]
 
 
+def references() -> dict[int, str]:
+    """Return the BibTeX key in `book/references.bib` of each work of the paper's list that the book mentions.
+
+    Source: the paper's list of references.
+    """
+    table = _read("references.csv")
+    return dict(zip(table["citation"].astype(int), table["key"], strict=True))
+
+
 def load_sweep() -> pd.DataFrame:
     """Return the values tried in Fig. 7 of beta_p, beta_a (panel a) and the erosion size r in pixels (panel b).
 

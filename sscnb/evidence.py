@@ -1,0 +1,228 @@
+"""The paper's tables as Markdown, each with what was measured here beside it: data in, no number typed by hand.
+
+What has no result row reads "not run". `sets` are result rows by the title of where they come from: "this run", and the
+reference rows of `sscnb.report`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from sscnb import paper
+from sscnb.config import load_config
+from sscnb.errors import UserError
+from sscnb.reconstruction import ReconstructionNet
+from sscnb.report import NOT_RUN, ladder_table, own_split, value_text
+from sscnb.variants import LADDER, SWEEPS, VARIANTS, sweep
+
+Rows = Sequence[dict[str, Any]]
+Sets = Mapping[str, Rows]
+
+_SUPERVISION = {"I": "labels", "I+S": "labels, saliency", "I+O": "labels, other images", "I+L": "labels, language"}
+_BACKBONES = {"R50": "ResNet-50", "R101": "ResNet-101", "WR38": "WideResNet-38", "VIT-B": "ViT-B", "VGG16": "VGG-16"}
+_HEADS = {"seed": "seed", "with_irn": "with IRN", "val": "val", "test": "test", "miou": "mIoU", "gpu_gb": "GB"}
+_LOSSES = {"drs": "none", "cdr_l1": "L1", "cdr_l2": "L2", "drs+cdr": "perceptual"}
+
+
+def evidence_table(number: int, sets: Sets, costs: Rows = ()) -> str:
+    """Return one of the paper's tables, I to IX as 1 to 9, as Markdown, with its counterpart from result rows.
+
+    Args:
+        costs: rows of memory and time, for Table IX.
+
+    Raises:
+        UserError: the paper has no such table.
+    """
+    if number == 1:
+        parts = [_decoder_table()]
+    elif number == 7:
+        parts = [ladder_table(sets), _errors_table(sets)]
+    elif number == 8:
+        parts = [_loss_table(sets)]
+    elif number == 9:
+        parts = [_memory_table(costs)]
+    else:
+        parts = [_comparison(number), "**Measured here**", _seed_table(sets) if number == 2 else _masks(number, sets)]
+    return "\n\n".join([*parts, *_notes(number)]) + "\n"
+
+
+def pipeline_table(sets: Sets) -> str:
+    """Return the way of the masks as Markdown: seed, pseudo-mask, segmentation; baseline and full method."""
+    printed, full = paper.load(2).set_index("method"), paper.load(4).query("ours").iloc[0]
+    head = ["data", "method", "seed", "pseudo-mask", "segmentation"]
+    lines = [
+        ["paper: VOC 2012", "baseline", *(f"{printed.loc['IRN', c]:.1f}" for c in ("seed", "with_irn")), "not printed"],
+        ["", "SSC", *(f"{printed.loc['SSC', c]:.1f}" for c in ("seed", "with_irn")), f"{full['val']:.1f}"],
+    ]
+    for title, rows in sets.items():
+        for place, variant in enumerate(("baseline", "ssc")):
+            masks, predicted = _one_kind(rows, "pseudo/mIoU", variant), _one_kind(rows, "segmentation/mIoU", variant)
+            values = [_value(rows, "seed/mIoU", variant=variant), value_text(masks), value_text(predicted)]
+            lines.append(["" if place else title, ("baseline", "SSC")[place], *values])
+    return _markdown(head, lines, numbers=3)
+
+
+def sweep_table(sets: Sets) -> str:
+    """Return the values of Fig. 7, what the paper says of each, and measured seed mIoU, as Markdown."""
+    printed = paper.load_sweep().set_index(["parameter", "value"])
+    settings = {title: load_config(rows[0]["preset"]) for title, rows in sets.items() if rows}
+    head = ["parameter", "value", "paper", *sets]
+    lines = []
+    for parameter, values in SWEEPS.items():
+        for value in values:
+            verdict = (
+                "chosen" if printed.chosen[parameter, value] else "good" if printed.good[parameter, value] else "lower"
+            )
+            measured = [
+                _value(rows, "seed/mIoU", variant=sweep(parameter, settings[title])[value]) if rows else NOT_RUN
+                for title, rows in sets.items()
+            ]
+            lines.append([parameter, f"{value:g}", verdict, *measured])
+    return _markdown(head, lines, numbers=len(sets))
+
+
+def _value(rows: Rows, metric: str, **labels: Any) -> str:
+    return value_text(own_split(rows, metric, **labels))
+
+
+def _one_kind(rows: Rows, metric: str, variant: str) -> Rows:
+    """Return a metric's rows of one variant that agree in CRF and backbone: the kind that comes first."""
+    found = own_split(rows, metric, variant=variant)
+    kinds = ("crf", "pseudo_crf", "backbone")
+    return [r for r in found if all(r.get(k) == found[0].get(k) for k in kinds)]
+
+
+def _comparison(number: int) -> str:
+    table = paper.load(number)
+    keys = paper.references()
+    texts = [c for c in ("sup", "backbone") if c in table]
+    values = [c for c in ("seed", "with_irn", "val", "test") if c in table]
+    head = ["method", "work", "venue", *({"sup": "supervision"}.get(c, c) for c in texts), *(_HEADS[c] for c in values)]
+    lines = []
+    for row in table.to_dict("records"):
+        # Where the paper's own list lacks a work, its number stands for another one.
+        known = not pd.isna(row["citation"]) and "list of references has none" not in row["note"]
+        work = f"{{cite:t}}`{keys[row['citation']]}`" if known else "{cite:t}`chen2024ssc`" if row["ours"] else ""
+        named = [{"sup": _SUPERVISION, "backbone": _BACKBONES}[c].get(row[c], row[c]) for c in texts]
+        cells = [row["method"], work, row["venue"], *named, *(f"{row[c]:.1f}" for c in values)]
+        lines.append([f"**{cell}**" if row["ours"] and "{" not in cell else cell for cell in cells])
+    # The class is what _static/tables.js looks for.
+    return "\n".join(["::::{div} sortable", _markdown(head, lines, numbers=len(values)), "::::"])
+
+
+def _seed_table(sets: Sets) -> str:
+    head = ["data", "method", "seed", "with IRN, no CRF", "with IRN, dense CRF"]
+    lines = []
+    for title, rows in sets.items():
+        variants = [v for v in LADDER if own_split(rows, "seed/mIoU", variant=v)]
+        for variant in variants or ["ssc"]:
+            masks = [_value(rows, "pseudo/mIoU", variant=variant, crf=crf) for crf in ("none", "dense")]
+            lines.append([title, VARIANTS[variant].title, _value(rows, "seed/mIoU", variant=variant), *masks])
+    return _markdown(head, lines, numbers=3)
+
+
+def _masks(number: int, sets: Sets) -> str:
+    """Tabulate segmentations: COCO's belong to Tables V and VI, all others to III and IV; VGG's to III and V."""
+    head = ["data", "masks learned from", "backbone", "split", "CRF", "mIoU", "95 % interval"]
+    lines = []
+    for title, rows in sets.items():
+        found = [r for r in rows if r["metric"] == "segmentation/mIoU" and r["value"] is not None]
+        found = [
+            r
+            for r in found
+            if (r["preset"] == "coco") == (number > 4) and ("vgg" in r["backbone"]) == (number in (3, 5))
+        ]
+        kinds = list(
+            dict.fromkeys((r["variant"], r["backbone"], r.get("pseudo_crf"), r["crf"], r["split"]) for r in found)
+        )
+        for kind in kinds:
+            labels = dict(zip(("variant", "backbone", "pseudo_crf", "crf", "split"), kind, strict=True))
+            name = "true masks (the upper bound)" if kind[0] == "truth" else VARIANTS[kind[0].partition("@")[0]].title
+            ends = [own_split(rows, f"segmentation/mIoU_{end}", **labels) for end in ("low", "high")]
+            interval = f"{value_text(ends[0])} to {value_text(ends[1])}" if len(ends[0]) == len(ends[1]) == 1 else ""
+            value = _value(rows, "segmentation/mIoU", **labels)
+            lines.append([title, name, kind[1], kind[4], f"{kind[2] or '-'}, {kind[3]}", value, interval])
+    if not lines:
+        return f"{NOT_RUN.capitalize()}."
+    note = "CRF: first of the labels of the relation network, then of the predictions. The interval is over images."
+    return _markdown(head, lines, numbers=2) + "\n\n" + note
+
+
+def _errors_table(sets: Sets) -> str:
+    """Tabulate in which direction the seeds of the ladder fail, and what the best threshold would have given."""
+    head = ["data", "method", "over-activation", "under-activation", "mIoU at the best threshold"]
+    metrics = ("seed/over", "seed/under", "seed/best_mIoU")
+    lines = [
+        [title, VARIANTS[v].title, *(_value(rows, metric, variant=v) for metric in metrics)]
+        for title, rows in sets.items()
+        for v in LADDER
+        if own_split(rows, "seed/mIoU", variant=v)
+    ]
+    return (
+        _markdown(head, lines, numbers=3) + "\n\nThe best threshold is known only with ground truth." if lines else ""
+    )
+
+
+def _loss_table(sets: Sets) -> str:
+    head = ["reconstruction loss", "paper: VOC 2012 train", *sets]
+    lines = [
+        [name, f"{value:.1f}", *(_value(rows, "seed/mIoU", variant=variant) for rows in sets.values())]
+        for (variant, name), value in zip(_LOSSES.items(), paper.load(8)["miou"], strict=True)
+    ]
+    return _markdown(head, lines, numbers=len(head) - 1)
+
+
+def _memory_table(costs: Rows) -> str:
+    steps = ("straightforward", "ours", "ours, bf16")
+    head = ["method", "paper (GB)", *(f"{step} (GiB)" for step in steps)]
+    lines = []
+    for variant, value in zip(("baseline", "drs", "drs+cdr", "ssc"), paper.load(9)["gpu_gb"], strict=True):
+        cells = []
+        for step in steps:
+            found = [
+                r["value"]
+                for r in costs
+                if (r["metric"], r["variant"], r["options"]) == ("peak memory", variant, step)
+                and r["setting"]["preset"] == "voc"
+            ]
+            cells.append(f"{found[0]:.1f}" if found else NOT_RUN)
+        lines.append([VARIANTS[variant].title, "not printed" if pd.isna(value) else f"{value:.1f}", *cells])
+    return _markdown(head, lines, numbers=4)
+
+
+def _decoder_table() -> str:
+    """Tabulate the decoder's blocks as printed, with the parameters and shapes of the network that is built here."""
+    classes, cells = 20, 32  # VOC, and a crop of 512 at stride 16
+    layers = list(ReconstructionNet(classes).layers.to("meta"))
+    blocks = [layers[:3], layers[3:4], layers[4:8], layers[8:]]
+    side, lines = cells, []
+    for row, block in zip(paper.load(1).to_dict("records"), blocks, strict=True):
+        count = sum(p.numel() for layer in block for p in layer.parameters())
+        ups = [m for layer in block for m in layer.modules() if isinstance(m, nn.ConvTranspose2d)]
+        side *= 2 ** len(ups)
+        outputs = [m for layer in block for m in layer.modules() if isinstance(m, nn.Conv2d)][-1].out_channels
+        size = f"{outputs} x {side} x {side}"
+        lines.append([row["block"], str(row["number"]), row["specification"], size, f"{count:,}"])
+    total = sum(p.numel() for layer in layers for p in layer.parameters())
+    lines.append(["**all**", "", "", "", f"**{total:,}**"])
+    head = ["block", "number", "paper: layers", "here: output for 20 x 32 x 32", "here: parameters"]
+    return _markdown(head, lines, numbers=2)
+
+
+def _notes(number: int) -> list[str]:
+    notes = [
+        f"- {row['method' if number > 1 else 'block']}: {row['note']}."
+        for row in paper.load(number).to_dict("records")
+        if row["note"]
+    ]
+    return ["As printed:", "\n".join(notes)] if notes else []
+
+
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]], numbers: int) -> str:
+    """Return a Markdown table whose last `numbers` columns are aligned to the right."""
+    if any(len(line) != len(head) for line in lines):
+        raise UserError(f"a table with the columns {', '.join(head)} has lines of another length.")
+    rule = ["---"] * (len(head) - numbers) + ["---:"] * numbers
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
