@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sscnb.config import load_config
-from sscnb.variants import VARIANTS
+from sscnb.variants import VARIANTS, refined_variants
 
 ROOT = Path(workflow.basedir)
 RUN = Path(config["run_dir"])
@@ -39,6 +39,17 @@ CODE = f"{RUN}/code.json"  # newer when the package has changed: notebooks are e
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 DATA = [f"{RUN}/data/results.json", f"{RUN}/superpixels/results.json"]
 SEEDS = [f"{RUN}/cam/{variant}/seed{seed}/seeds/results.json" for variant, seed in NETWORKS]
+CRF = SETTINGS.irn.crf
+PSEUDO = [
+    f"{RUN}/irn/{variant}/seed{seed}/{CRF}/evaluation/results.json"
+    for variant in refined_variants(SETTINGS)
+    for seed in SETTINGS.seeds
+]
+
+
+def read_by(notebook):
+    """Return the results that a notebook looks at."""
+    return DATA if notebook < "02" else SEEDS if notebook < "05" else [*SEEDS, *PSEUDO]
 
 
 wildcard_constraints:
@@ -84,11 +95,24 @@ use rule network as short_network with:
 ruleorder: short_network > network
 
 
+rule pseudo_masks:
+    input:
+        ancient(f"{RUN}/cam/{{variant}}/seed{{seed}}/seeds/results.json"),
+    output:
+        f"{RUN}/irn/{{variant}}/seed{{seed}}/{CRF}/evaluation/results.json",
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    shell:
+        f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run ir_labels irn pseudo pseudo_eval {OPTIONS}"
+        " --variant {wildcards.variant:q} --seed {wildcards.seed}"
+
+
 rule notebook:
     input:
         ROOT / "notebooks/{notebook}.ipynb",
         CODE,
-        ancient(lambda wildcards: DATA if wildcards.notebook.startswith("01") else SEEDS),
+        ancient(lambda wildcards: read_by(wildcards.notebook)),
     output:
         f"{RUN}/notebooks/{{notebook}}.ipynb",
     # A failed job's output is deleted, so papermill writes to the log, which is kept for looking at the error.

@@ -15,7 +15,7 @@ from sscnb.presets import PRESETS
 from sscnb.run import Run, open_run, project_root, stamp_code
 from sscnb.variants import find_variant
 
-STAGES = ("data", "superpixels", "cam", "cams", "seeds")
+STAGES = ("data", "superpixels", "cam", "cams", "seeds", "ir_labels", "irn", "pseudo", "pseudo_eval")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,11 +38,14 @@ def run_stages(options: argparse.Namespace, _: list[str]) -> int:
     """Run stages in the order given."""
     run = _open(options)
     find_variant(options.variant, run.config)  # a wrong name is found before the stages ahead of it have run
-    from sscnb.stages import RUN_STAGES, VARIANT_STAGES  # imports torch: seconds that a wrong option should not cost
+    # Imports torch: seconds that a wrong option should not cost.
+    from sscnb.stages import REFINING_STAGES, RUN_STAGES, VARIANT_STAGES
 
     for name in options.stage:
         if name in RUN_STAGES:
             result = RUN_STAGES[name](run)
+        elif name in REFINING_STAGES:
+            result = REFINING_STAGES[name](run, options.variant, crf=options.crf)
         else:
             result = VARIANT_STAGES[name](run, options.variant)
         shown = [f"{row['metric']} {row['value']:.4g}" for row in result["rows"] if row["value"] is not None]
@@ -155,6 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("stage", nargs="+", choices=STAGES, metavar="stage", help=", ".join(STAGES))
     command.add_argument("--variant", default="baseline", help="variant of the CAM network (default: baseline)")
     command.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    command.add_argument(
+        "--crf", choices=("dense", "none"), default="", help="of the relation labels (default: irn.crf)"
+    )
     command.set_defaults(function=run_stages)
 
     cli_data.add_commands(commands)

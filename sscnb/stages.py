@@ -9,7 +9,16 @@ from collections.abc import Callable
 from sscnb.run import Result
 from sscnb.stage_cam import infer_cams, train_cam
 from sscnb.stage_data import make_superpixels, prepare_data
+from sscnb.stage_irn import make_ir_labels, train_irn
+from sscnb.stage_pseudo import evaluate_pseudo_masks, make_pseudo_masks
 from sscnb.stage_seeds import evaluate_seeds
 
 RUN_STAGES: dict[str, Callable[..., Result]] = {"data": prepare_data, "superpixels": make_superpixels}
 VARIANT_STAGES: dict[str, Callable[..., Result]] = {"cam": train_cam, "cams": infer_cams, "seeds": evaluate_seeds}
+# These take a choice of CRF too.
+REFINING_STAGES: dict[str, Callable[..., Result]] = {
+    "ir_labels": make_ir_labels,
+    "irn": train_irn,
+    "pseudo": make_pseudo_masks,
+    "pseudo_eval": evaluate_pseudo_masks,
+}

@@ -58,6 +58,11 @@ def find_variant(name: str, config: Config) -> tuple[Variant, Config]:
     return VARIANTS[base], override(config, overrides)
 
 
+def refined_variants(config: Config) -> list[str]:
+    """Return the variants that go on to pseudo-masks: those of `refined` that the run has, else its first."""
+    return [variant for variant in config.variants if variant in config.refined] or [config.variants[0]]
+
+
 # Fig. 7, one parameter at a time around the full method; r is the paper's, in pixels of a 256-pixel grid.
 SWEEPS: dict[str, tuple[float, ...]] = {
     "beta_p": (0.1, 0.5, 1, 2, 5),

@@ -110,6 +110,7 @@ case "$*" in
   "-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; exit 0 ;;
   *"[crf]"*) exit {crf} ;;
   "-m pip install"*) exit {pip} ;;
+  *require_crf*) exit {crf} ;;
   "-m sscnb reproduce"*) echo "_build/html/index.html" ;;
 esac
 """
@@ -176,9 +177,16 @@ def test_book_prints_the_landing_page_last(clone):
     done, calls = make(clone, "book")
     assert calls[-1] == "-m sscnb reproduce --preset small --run-dir runs/small --book"
     assert done.stdout.splitlines()[-1] == "_build/html/index.html"
-    assert make(clone, "book", "PRESET=tiny", "RUN=runs/mine")[1] == [
+    assert make(clone, "book", "PRESET=tiny", "RUN=runs/mine")[1][1:] == [
         "-m sscnb reproduce --preset tiny --run-dir runs/mine --book"
     ]
+
+
+def test_book_goes_without_a_dense_crf_and_says_so(clone):
+    done, calls = make(clone, "book", crf=1)
+    assert done.returncode == 0, done.stderr
+    assert calls[-1] == '-m sscnb reproduce --preset small --run-dir runs/small --book --overrides {"irn.crf": "none"}'
+    assert "No dense CRF here" in done.stdout and "irn.crf=none" in done.stdout
 
 
 def test_failures_are_passed_on_and_a_failed_installation_is_tried_again(clone):
