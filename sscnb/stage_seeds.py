@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from sscnb.boundary import BoundaryIoU
+from sscnb.datasets import Dataset
 from sscnb.errors import UserError
 from sscnb.evaluation import ConfusionMatrix, ThresholdCurve, class_iou, foreground_errors, seed_from_activation
-from sscnb.run import Result, Run
+from sscnb.run import Result, Run, Stage
 from sscnb.variants import find_variant
 
 
@@ -59,7 +60,7 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
 
     Rows: mIoU, boundary IoU, IoU per class and foreground errors at the fixed threshold; mIoU, boundary IoU and errors
     at the best one, which uses ground truth and is named so. Fields: `curve`, `counts` (confusion) and each image's
-    mIoU in `images`.
+    mIoU in `images`. On a split without masks: no rows, and a `note` that says so.
     """
     seed = run.seed if seed is None else seed
     threshold, own = find_variant(variant, run.config)[1].inference.threshold, split is None
@@ -68,11 +69,11 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
     settings = {"threshold": threshold, "split": split, "cams": cams}
     folder = run.cam_folder(variant, seed) / ("seeds" if own else f"seeds_{split}")
     stage = run.stage(folder, "seeds", settings, variant=variant, seed=seed, split=split, threshold=threshold)
-    if stage.done():
+    if stage.done() and "note" not in stage.load():
         return stage.load()
     dataset = run.dataset()
     if not dataset.has_masks(split):
-        raise UserError(f"split {split!r} has images without masks in {dataset.root}: seeds cannot be evaluated on it.")
+        return not_measured(stage, dataset, split)
     stage.begin()
     number = len(dataset.classes) + 1
     total, curve, images = ConfusionMatrix(number), ThresholdCurve(number), {}
@@ -93,6 +94,28 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
         best_contours.update(seed_from_activation(*cams, values["best_threshold"]), target)
     values |= {"boundary_IoU": contours.miou(), "best_boundary_IoU": best_contours.miou()}
     return stage.finish({f"seed/{k}": v for k, v in values.items()}, threshold=threshold, **fields, images=images)
+
+
+def not_measured(stage: Stage, dataset: Dataset, split: str) -> Result:
+    """Finish a stage that measures masks on a split without any: no rows, and a `note` that says so.
+
+    It is measured after all when it runs again and masks are there.
+
+    Raises:
+        UserError: some of the images have masks and others not, which a measure would hide.
+    """
+    ids = dataset.ids(split)
+    lacking = [i for i in ids if not dataset.mask_path(i).is_file()]
+    if len(lacking) < len(ids):
+        raise UserError(
+            f"split {split!r} of {dataset.root} has {len(lacking)} of {len(ids)} images without masks, such as "
+            f"{dataset.mask_path(lacking[0])}. Add them, or make a split of the images that have one."
+        )
+    if stage.done():
+        return stage.load()
+    stage.begin()
+    note = f"no masks for split {split!r}: nothing to measure against"
+    return stage.finish({}, note=note, counts=[], curve={}, images={})
 
 
 def summary(

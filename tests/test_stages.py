@@ -297,10 +297,27 @@ def test_photographs_without_masks(tmp_path):
     assert values(infer_cams(run))["classifier/mAP"] is not None
     with np.load(run.cam_folder("baseline") / "cams/001.npz") as stored:
         assert stored["classes"].tolist() == [2] and stored["maps"].shape == (1, 14, 16)  # of 56 x 64 pixels
-    results = snapshot(run.folder)
-    text = refusal(evaluate_seeds, run)
-    assert "'train'" in text and "without masks" in text and str(run.dataset_folder) in text
-    assert snapshot(run.folder) == results and snapshot(root) == before
+    result = evaluate_seeds(run)
+    assert result["rows"] == [] and "no masks for split 'train'" in result["note"]
+    written = snapshot(run.folder)
+    assert evaluate_seeds(run) == result and snapshot(run.folder) == written and snapshot(root) == before
+
+
+def test_masks_that_are_added_later_are_measured_against(tmp_path):
+    root = make_photographs(tmp_path / "mine")
+    (root / "SegmentationClass").rename(tmp_path / "masks")
+    run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(root), overrides=FOLDER)
+    for stage in (prepare_data, train_cam, infer_cams, evaluate_seeds):
+        stage(run)
+    (root / "SegmentationClass").mkdir()
+    shutil.copy(tmp_path / "masks/001.png", root / "SegmentationClass")
+    text = refusal(evaluate_seeds, run)  # neither measured on one image nor left out
+    assert "3 of 4 images without masks" in text and "000.png" in text
+    (root / "SegmentationClass/001.png").unlink()
+    (root / "SegmentationClass").rmdir()
+    (tmp_path / "masks").rename(root / "SegmentationClass")
+    measured = evaluate_seeds(run)
+    assert values(measured)["seed/mIoU"] >= 0 and "note" not in measured and evaluate_seeds(run) == measured
 
 
 def test_photographs_without_a_validation_split(tmp_path):

@@ -86,9 +86,9 @@ def prepare_coco(
     if not lists:
         raise UserError(f"{root / 'annotations'} holds neither instances_train2014.json nor instances_val2014.json.")
     write_list(folder / "classes.txt", names.values())
-    write_labels(folder / "labels.csv", labels)
     for split, ids in lists.items():
         write_list(folder / f"ImageSets/Segmentation/{split}.txt", ids)
+    write_labels(folder / "labels.csv", labels)
     print(f"{folder}: {len(names)} classes; " + ", ".join(f"{split} {len(ids):,}" for split, ids in lists.items()))
     return folder
 

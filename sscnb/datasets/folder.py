@@ -3,6 +3,10 @@
     JPEGImages/<id>.jpg   SegmentationClass/<id>.png (optional)   ImageSets/Segmentation/<split>.txt
     labels.csv (`id,classes`, classes joined by ;) or Annotations/<id>.xml   classes.txt (absent: VOC's 20)
 
+Photographs of one's own need less: images, in the folder itself or in JPEGImages/, and labels.csv. Where there are no
+ImageSets, every image of labels.csv is in `train` and there is no other split; where there is no classes.txt and no mask
+either, the classes are those that labels.csv names, in alphabetical order.
+
 Image-level labels never come from masks. Masks are read by `mask` alone, which evaluation calls and training does not.
 """
 
@@ -31,11 +35,14 @@ class Dataset:
     root: Path
     classes: tuple[str, ...]
     mask_folder: str = "SegmentationClass"
+    image_folder: str = "JPEGImages"
     _labels: dict[str, tuple[str, ...]] | None = field(default=None, repr=False)
 
     @property
     def splits(self) -> list[str]:
         """Names of the splits that the folder has."""
+        if self._without_lists:
+            return ["train"]
         return sorted(p.stem for p in (self.root / "ImageSets/Segmentation").glob("*.txt"))
 
     def ids(self, split: str) -> list[str]:
@@ -44,10 +51,13 @@ class Dataset:
         Raises:
             UserError: no such split, an empty one, or an id that stands in it twice.
         """
-        path = self.root / "ImageSets/Segmentation" / f"{split}.txt"
-        if not path.is_file():
-            raise UserError(f"{self.root} has no split {split!r} ({path} is missing); {nearest(split, self.splits)}")
-        ids = [line.split()[0] for line in _read_lines(path)]
+        if self._without_lists and split == "train":
+            path, ids = self.root / "labels.csv", list(self._labels)
+        else:
+            path = self.root / "ImageSets/Segmentation" / f"{split}.txt"
+            if not path.is_file():
+                raise UserError(f"{self.root} has no split {split!r} ({path} is missing); {nearest(split, self.splits)}")
+            ids = [line.split()[0] for line in _read_lines(path)]
         if not ids:
             raise UserError(f"split {path} is empty; expected one image id a line.")
         if len(set(ids)) < len(ids):
@@ -62,12 +72,13 @@ class Dataset:
             UserError: there is no such image.
         """
         for suffix in SUFFIXES:
-            path = self.root / "JPEGImages" / (image_id + suffix)
+            path = self.root / self.image_folder / (image_id + suffix)
             if path.is_file():
                 return path
+        source = "labels.csv" if self._without_lists else "the split"
         raise UserError(
-            f"{self.root / 'JPEGImages'} has no image for id {image_id!r} (expected {image_id}.jpg). "
-            "Add the file or take the id out of the split."
+            f"{self.root / self.image_folder} has no image for id {image_id!r} (expected {image_id}.jpg). "
+            f"Add the file or take the id out of {source}; an id is a file's name without its suffix."
         )
 
     def image(self, image_id: str) -> np.ndarray:
@@ -141,6 +152,10 @@ class Dataset:
         return labels
 
     @cached_property
+    def _without_lists(self) -> bool:
+        return not (self.root / "ImageSets/Segmentation").is_dir()
+
+    @cached_property
     def _index(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.classes)}
 
@@ -152,23 +167,30 @@ def open_dataset(root: str | Path) -> Dataset:
         UserError: a folder is missing, or `classes.txt` or `labels.csv` is malformed.
     """
     root = Path(root).expanduser()
-    for part in ("JPEGImages", "ImageSets/Segmentation"):
-        if not (root / part).is_dir():
-            raise UserError(
-                f"{root} is no VOC-layout folder: {part}/ is missing. Expected JPEGImages/*.jpg, "
-                "ImageSets/Segmentation/<split>.txt and labels.csv or Annotations/*.xml."
-            )
+    images = "JPEGImages" if (root / "JPEGImages").is_dir() or not _holds_images(root) else ""
+    listed, labelled = (root / "ImageSets/Segmentation").is_dir(), (root / "labels.csv").is_file()
+    parts = {"JPEGImages/": not images or (root / images).is_dir(), "ImageSets/Segmentation/": listed or labelled}
+    if missing := [part for part, there in parts.items() if not there]:
+        raise UserError(
+            f"{root} is no data set: {missing[0]} is missing. Expected images, in the folder itself or in JPEGImages/, "
+            "and labels.csv (`id,classes`); or VOC's layout with ImageSets/Segmentation/<split>.txt and "
+            "Annotations/*.xml."
+        )
+    labels = _read_labels(root / "labels.csv") if labelled else None
+    # SBD's extension of VOC stands beside the original masks, under the name that the field gives it.
+    masks = "SegmentationClassAug" if (root / "SegmentationClassAug").is_dir() else "SegmentationClass"
     classes, path = VOC_CLASSES, root / "classes.txt"
     if path.is_file():
         classes = tuple(_read_lines(path))
-        if not 1 <= len(classes) < IGNORE or len(set(classes)) < len(classes):
-            raise UserError(
-                f"{path} must name 1 to {IGNORE - 1} different classes, one a line; it has {len(classes)} lines."
-            )
-    labels = _read_labels(root / "labels.csv") if (root / "labels.csv").is_file() else None
-    # SBD's extension of VOC stands beside the original masks, under the name that the field gives it.
-    folder = "SegmentationClassAug" if (root / "SegmentationClassAug").is_dir() else "SegmentationClass"
-    return Dataset(root=root, classes=classes, mask_folder=folder, _labels=labels)
+    elif not listed and not (root / masks).is_dir():
+        path, classes = root / "labels.csv", tuple(sorted({name for names in labels.values() for name in names}))
+    if not 1 <= len(classes) < IGNORE or len(set(classes)) < len(classes):
+        raise UserError(f"{path} must name 1 to {IGNORE - 1} different classes; it has {len(classes)} names.")
+    return Dataset(root=root, classes=classes, mask_folder=masks, image_folder=images, _labels=labels)
+
+
+def _holds_images(folder: Path) -> bool:
+    return folder.is_dir() and any(path.suffix in SUFFIXES for path in folder.iterdir())
 
 
 def _read_lines(path: Path) -> list[str]:
