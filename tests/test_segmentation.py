@@ -1,0 +1,233 @@
+"""DeepLabV2: shapes, the pyramid against a plain loop, the loss by hand, inference at several scales."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from sscnb.backbones import build_backbone
+from sscnb.crf import refine_probabilities
+from sscnb.datasets.transforms import to_tensor
+from sscnb.segmentation import (
+    DeepLabV2,
+    SegmentationObjective,
+    build_deeplab,
+    build_optimizer,
+    pixel_loss,
+    predict_mask,
+    segment_image,
+    strongest,
+    to_pixels,
+)
+from sscnb.settings import SegmentationSettings
+
+LITE = SegmentationSettings(backbone="efficientnet_lite0", weights="random", test_scales=(1.0,), rates=(1, 2))
+
+
+class Colours(nn.Module):
+    """Stands in for a network: logits are linear in the mean colour of each cell."""
+
+    stride = 4
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[0.0, 0, 0], [3, -2, 1], [-1, 2, 0]]))
+        self.sizes = []
+
+    def forward(self, images):
+        self.sizes.append(tuple(images.shape[-2:]))
+        return torch.einsum("lc,bchw->blhw", self.weight, F.avg_pool2d(images, 4))
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (37, 50, 3), dtype=np.uint8)
+
+
+# --- the network ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet50", "vgg16"])
+@pytest.mark.parametrize("stride", [8, 16])
+def test_shapes_for_odd_sizes(name, stride):
+    net = DeepLabV2(build_backbone(name, output_stride=stride, weights="random", dilate=True), 5).eval()
+    assert net.stride == stride
+    for height, width in ((33, 47), (16, 64), (1, 30)):
+        with torch.no_grad():
+            logits = net(torch.randn(2, 3, height, width))
+        assert logits.shape == (2, 5, math.ceil(height / stride), math.ceil(width / stride))
+        assert to_pixels(logits, (height, width), stride).shape == (2, 5, height, width)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet101", "vgg19"])
+def test_shapes_for_odd_sizes_of_the_large(name):
+    test_shapes_for_odd_sizes(name, 16)
+
+
+def test_the_pyramid_by_hand():
+    torch.manual_seed(0)
+    net = build_deeplab(LITE, 3).eval()
+    images = torch.randn(1, 3, 80, 64)
+    with torch.no_grad():
+        features = net.backbone(images)[-1][0]  # K,5,4
+        logits = net(images)[0]
+    rows, columns = features.shape[1:]
+    for y, x in ((0, 0), (2, 1), (4, 3)):
+        expected = torch.zeros(3)
+        for rate, branch in zip((1, 2), net.branches, strict=True):
+            expected += branch.bias
+            for i in (-1, 0, 1):
+                for j in (-1, 0, 1):
+                    at = (y + i * rate, x + j * rate)
+                    if 0 <= at[0] < rows and 0 <= at[1] < columns:
+                        expected += branch.weight[:, :, i + 1, j + 1] @ features[:, at[0], at[1]]
+        assert torch.allclose(logits[:, y, x], expected, atol=1e-4)
+
+
+def test_padding_repeats_the_border():
+    net = build_deeplab(LITE, 3).eval()
+    images = torch.randn(1, 3, 30, 48)
+    whole = torch.cat([images, images[:, :, -1:].expand(-1, -1, 2, -1)], 2)
+    with torch.no_grad():
+        assert torch.equal(net(images), net(whole))
+
+
+def test_logits_lie_on_their_pixels():
+    logits = torch.arange(4.0).view(1, 1, 1, 4)
+    full = to_pixels(logits, (3, 13), 4)[0, 0]
+    # A cell's own value stands in its middle, 1.5 pixels from its edge.
+    assert full.shape == (3, 13) and torch.allclose(full[0, 4:9], (torch.arange(4, 9) - 1.5) / 4)
+    assert full[0, :2].tolist() == [0, 0]
+
+
+def test_batch_norm_statistics_stay(image):
+    net = build_deeplab(LITE, 3).train()
+    before = {k: v.clone() for k, v in net.state_dict().items() if "running" in k}
+    net(torch.randn(2, 3, 32, 32))
+    assert before and all(torch.equal(v, net.state_dict()[k]) for k, v in before.items())
+
+
+# --- the loss ------------------------------------------------------------------------------------------------------
+
+
+def test_the_loss_by_hand():
+    logits = torch.zeros(1, 2, 1, 4)
+    logits[0, 1] = torch.tensor([[math.log(3), 0, 0, 5]])
+    target = torch.tensor([[[1, 0, 1, 255]]])
+    expected = -(math.log(3 / 4) + 2 * math.log(1 / 2)) / 3
+    assert pixel_loss(logits, target).item() == pytest.approx(expected)
+    weight = torch.tensor([[[2.0, 1, 1, 7]]])
+    weighted = -(2 * math.log(3 / 4) + 2 * math.log(1 / 2)) / 3
+    assert pixel_loss(logits, target, weight).item() == pytest.approx(weighted)
+
+
+def test_nothing_but_ignored_pixels():
+    logits = torch.randn(2, 3, 4, 4, requires_grad=True)
+    loss = pixel_loss(logits, torch.full((2, 4, 4), 255))
+    loss.backward()
+    assert loss.item() == 0 and not logits.grad.any()
+
+
+def test_ignored_and_untrusted_pixels_have_no_gradient():
+    torch.manual_seed(0)
+    objective = SegmentationObjective(build_deeplab(LITE, 3)).train()
+    batch = {"image": torch.randn(1, 3, 40, 40), "target": torch.randint(3, (1, 40, 40))}
+    marked = batch["target"].clone()
+    marked[:, :20], marked[:, 20:, :20] = 255, 254
+    losses = objective(batch | {"target": marked}, 0)
+    assert set(losses) == {"loss", "segmentation"} and losses["loss"] == losses["segmentation"]
+    logits = to_pixels(objective.net(batch["image"]), (40, 40), 16)
+    alone = F.cross_entropy(logits[:, :, 20:, 20:], batch["target"][:, 20:, 20:])
+    assert losses["loss"].item() == pytest.approx(alone.item(), rel=1e-5)
+
+
+def test_rates_of_the_optimiser():
+    net = build_deeplab(LITE, 3)
+    optimizer = build_optimizer([net], LITE)
+    backbone, pyramid = optimizer.param_groups
+    assert (backbone["lr"], pyramid["lr"]) == (0.01, 0.1)
+    assert (pyramid["momentum"], pyramid["weight_decay"]) == (0.9, 1e-4)
+    assert len(pyramid["params"]) == 4 and len(backbone["params"]) + 4 == len(list(net.parameters()))
+
+
+def test_training_fits_a_picture():
+    torch.manual_seed(0)
+    objective = SegmentationObjective(build_deeplab(LITE, 2))
+    batch = {"image": torch.zeros(1, 3, 32, 32), "target": torch.zeros(1, 32, 32, dtype=torch.long)}
+    batch["image"][..., 16:], batch["target"][..., 16:] = 2, 1
+    optimizer = build_optimizer([objective.net], LITE)
+    first = objective(batch, 0)["loss"].item()
+    for _ in range(8):
+        optimizer.zero_grad()
+        loss = objective(batch, 0)["loss"]
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.7 * first
+
+
+# --- inference -----------------------------------------------------------------------------------------------------
+
+
+def test_probabilities_at_the_images_own_size(image):
+    net = Colours()
+    found = segment_image(net, image, scales=(0.5, 1.0, 1.5), flip=True)
+    assert found.shape == (3, 37, 50) and found.min() >= 0
+    assert torch.allclose(found.sum(0), torch.ones(37, 50), atol=1e-5)
+    assert net.sizes == [(20, 24)] * 2 + [(36, 48)] * 2 + [(56, 76)] * 2  # whole cells; 18.5 x 25, 37 x 50, 55.5 x 75
+
+
+def test_scales_and_mirror_images_are_averaged(image):
+    image = image[:36, :48]
+    parts = [segment_image(Colours(), image, scales=(scale,), flip=False) for scale in (0.5, 1.0)]
+    both = segment_image(Colours(), image, scales=(0.5, 1.0), flip=False)
+    assert torch.allclose(both, sum(parts) / 2, atol=1e-6)
+    plain = segment_image(Colours(), image, flip=False)
+    logits = Colours()(to_tensor(image)[None])
+    expected = F.interpolate(logits, size=(36, 48), mode="bilinear", align_corners=False).softmax(1)[0]
+    assert torch.allclose(plain, expected, atol=1e-6)
+
+
+def test_with_flip_the_mirrored_image_gives_the_mirrored_map(image):
+    net = build_deeplab(LITE, 3).eval()
+    straight = segment_image(net, image)
+    mirrored = segment_image(net, np.ascontiguousarray(image[:, ::-1]))
+    assert torch.allclose(straight, mirrored.flip(-1), atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 70), (16, 16)])
+def test_any_size(size):
+    net = build_deeplab(LITE, 4).eval()
+    image = np.zeros((*size, 3), np.uint8)
+    assert segment_image(net, image, scales=(0.5, 1.25)).shape == (4, *size)
+    mask = predict_mask(net, image, LITE)
+    assert mask.shape == size and mask.dtype == np.uint8
+
+
+def test_strongest_is_the_argmax():
+    torch.manual_seed(0)
+    probabilities = torch.rand(5, 9, 7)
+    assert np.array_equal(strongest(probabilities, (9, 7)), probabilities.argmax(0).numpy())
+    larger = F.interpolate(probabilities[None], size=(31, 20), mode="bilinear", align_corners=False)[0]
+    assert np.array_equal(strongest(probabilities, (31, 20)), larger.argmax(0).numpy())
+    assert not strongest(torch.ones(3, 2, 2), (2, 2)).any()
+
+
+def test_working_size(image):
+    net = Colours()
+    assert predict_mask(net, image, replace(LITE, flip=False, long_side=100)).shape == (37, 50)
+    predict_mask(net, image, replace(LITE, flip=False), limit=25)
+    predict_mask(net, image, replace(LITE, flip=False), limit=999)
+    assert net.sizes == [(72, 100), (16, 24), (36, 48)]  # of 74 x 100, 18 x 25 and 37 x 50
+
+
+def test_the_crf_refines_the_mean_probabilities(image):
+    pytest.importorskip("pydensecrf")
+    expected = refine_probabilities(image, segment_image(Colours(), image).numpy()).argmax(0)
+    refined = predict_mask(Colours(), image, replace(LITE, crf="dense"))
+    assert np.array_equal(refined, expected)
+    assert not np.array_equal(refined, predict_mask(Colours(), image, LITE))
