@@ -49,7 +49,7 @@ def run_stages(options: argparse.Namespace, _: list[str]) -> int:
         else:
             result = VARIANT_STAGES[name](run, options.variant)
         shown = [f"{row['metric']} {row['value']:.4g}" for row in result["rows"] if row["value"] is not None]
-        print(f"{name}: {', '.join(shown[:8])}")
+        print(f"{name}: {', '.join(shown[:8]) or result.get('note', 'done')}")
     return 0
 
 

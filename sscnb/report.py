@@ -33,14 +33,14 @@ def mean_and_deviation(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -
     """Tabulate metrics by variant: "mean ± sd" over seeds where there are several, the value where there is one.
 
     Shares are in percent with one decimal; other values have two. Rows follow the ladder, columns follow `metrics`; the
-    first column is the number of seeds.
+    first column is the number of seeds. Without such rows the table is empty.
 
     Raises:
-        UserError: there are no such rows, or several of one variant and seed, as on two splits.
+        UserError: there are several rows of one variant and seed, as on two splits.
     """
     frame = pd.DataFrame([r for r in rows if r["metric"] in metrics and r["value"] is not None])
     if frame.empty:
-        raise UserError(f"no rows for {', '.join(metrics)}: the stage that measures them has not run.")
+        return pd.DataFrame(columns=["seeds", *metrics], index=pd.Index([], name="variant"))
     table = {}
     for variant, group in frame.groupby("variant", sort=False):
         table[variant] = {"seeds": group["seed"].nunique()}

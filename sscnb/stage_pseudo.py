@@ -25,7 +25,7 @@ from sscnb.pseudo_masks import confidence_mask, pseudo_mask, walk_scores
 from sscnb.random_walk import random_walk
 from sscnb.run import Result, Run
 from sscnb.stage_irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, worker_count
-from sscnb.stage_seeds import evaluate_seeds, load_cams, read_arrays, summary
+from sscnb.stage_seeds import evaluate_seeds, load_cams, not_measured, read_arrays, summary
 from sscnb.training import device, device_name
 
 WRITTEN_BY = "05_irn_refinement"
@@ -107,7 +107,7 @@ def evaluate_pseudo_masks(
     mIoU and boundary IoU of the seeds that the walk began with. Fields: `curve`, `counts` and `images`, as of seeds.
 
     Raises:
-        UserError: there are no pseudo-masks, or images without true masks.
+        UserError: there are no pseudo-masks, or some of the images have a true mask and others not.
     """
     seed, crf, own = run.seed if seed is None else seed, crf_choice(run, crf), split is None
     folder, threshold = run.irn_folder(variant, seed, crf), run.config.pseudo.threshold
@@ -116,10 +116,12 @@ def evaluate_pseudo_masks(
     settings = {"split": split, "pseudo": run.done_hash(folder / "pseudo_masks", WRITTEN_BY)}
     labels = {"variant": variant, "seed": seed, "split": split, "crf": crf, "threshold": threshold}
     stage = run.stage(folder / ("evaluation" if own else f"evaluation_{split}"), "pseudo_eval", settings, **labels)
-    if stage.done():
+    if stage.done() and "note" not in stage.load():
         return stage.load()
-    stage.begin()
     dataset = run.dataset()
+    if not dataset.has_masks(split):
+        return not_measured(stage, dataset, split)
+    stage.begin()
     number = len(dataset.classes) + 1
     total, trusted, curve, images = ConfusionMatrix(number), ConfusionMatrix(number), ThresholdCurve(number), {}
     contours = BoundaryIoU(number)

@@ -21,6 +21,7 @@ from sscnb.failures import FailureRules, find_failures
 from sscnb.run import Result, Run, Stage
 from sscnb.segmentation import SegmentationObjective, build_deeplab, build_optimizer, predict_mask
 from sscnb.settings import SegmentationSettings
+from sscnb.stage_seeds import not_measured
 from sscnb.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 from sscnb.variants import find_variant
 
@@ -160,7 +161,7 @@ def evaluate_segmentation(
     of every class. Fields: `counts` (confusion), each image's mIoU in `images`, and the failure cases by rule.
 
     Raises:
-        UserError: there are no predictions yet, or images of the split have no mask.
+        UserError: there are no predictions yet, or some images of the split have a mask and others not.
     """
     seed = run.seed if seed is None else seed
     predicted = _prediction_stage(run, source, seed, split, crf)
@@ -168,11 +169,11 @@ def evaluate_segmentation(
     folder = predicted.folder.with_name(predicted.folder.name.replace("predictions", "evaluation"))
     settings = {"predictions": run.done_hash(predicted.folder, _NOTEBOOK), "failures": settings_dict(rules)}
     stage = run.stage(folder, "segmentation_evaluation", settings, **predicted.labels)
-    if stage.done():
+    if stage.done() and "note" not in stage.load():
         return stage.load()
     dataset, split = run.dataset(), predicted.labels["split"]
     if not dataset.has_masks(split):
-        raise UserError(f"split {split!r} has images without masks in {dataset.root}: it cannot be evaluated on.")
+        return not_measured(stage, dataset, split)
     stage.begin()
     number, ids = len(dataset.classes) + 1, dataset.ids(split)
     boundary, failures = BoundaryIoU(number), []
