@@ -328,5 +328,5 @@ def test_photographs_without_masks_or_validation_split(tmp_path):
     assert values(predict_split(run))["predicted/images"] == 4
     size = Image.open(run.segmentation_folder("baseline") / "predictions/001.png").size
     assert size == Image.open(root / "JPEGImages/001.jpg").size
-    assert "without masks" in refusal(evaluate_segmentation, run)
+    assert "no masks for split 'train'" in evaluate_segmentation(run)["note"]
     assert json.loads((folder / "pseudo_masks/settings.json").read_text())["hash"] == "0123456789ab"
