@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sscnb.datasets import IGNORE
+from sscnb.datasets import IGNORE, Dataset
 from sscnb.datasets.palette import voc_palette
 from sscnb.files import replacing
 
@@ -54,6 +54,14 @@ def overlay_mask(image: np.ndarray, mask: np.ndarray, *, opacity: float = 0.6) -
     """Lay a mask's colours over an image; background and ignored pixels stay as they are."""
     shown = ((mask != 0) & (mask != IGNORE))[..., None] * opacity
     return (image * (1 - shown) + colour_mask(mask) * shown).astype(np.uint8)
+
+
+def truth(dataset: Dataset, image_id: str) -> np.ndarray:
+    """Return an image under its true mask, for looking at; plain grey where it has none."""
+    image = dataset.image(image_id)
+    if not dataset.mask_path(image_id).is_file():
+        return np.full_like(image, 224)
+    return overlay_mask(image, dataset.mask(image_id))
 
 
 def overlay_activation(image: np.ndarray, activation: np.ndarray, *, opacity: float = 0.65) -> np.ndarray:
