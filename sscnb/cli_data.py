@@ -1,6 +1,7 @@
-"""Commands around a run: `data voc` and `data coco` before it, `submit` after it."""
+"""Commands around a run: `data voc` and `data coco` before it, `predict` and `submit` after it."""
 
 import argparse
+import sys
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -21,6 +22,19 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--output", default="", help="where to make it (default: in the root)")
     command.set_defaults(function=_coco)
 
+    command = commands.add_parser("predict", help="segment photographs with a run's trained network")
+    command.add_argument("--run-dir", required=True, help="run folder with a trained segmentation network")
+    command.add_argument("--input", required=True, help="an image, or a folder of images")
+    command.add_argument("--output", required=True, help="folder for masks/ and overlays/")
+    command.add_argument("--source", default="", help="masks that it was trained on (default: ssc, or the only one)")
+    command.add_argument("--seed", type=_natural, help="of the network (default: the lowest)")
+    command.add_argument("--backbone", default="", help="of the network, where the run has several")
+    command.add_argument("--crf", choices=("dense", "none"), default="", help="refine masks (default: as in the run)")
+    command.add_argument(
+        "--limit", type=_natural, default=1024, help="work on larger images at this long side (default: 1024; 0: never)"
+    )
+    command.set_defaults(function=_predict)
+
     command = commands.add_parser("submit", help="pack predictions for VOC's test server")
     command.add_argument("--predictions", required=True, help="folder of palette PNGs, one an image")
     command.add_argument("--root", required=True, help="VOC 2012's folder, with the split's images")
@@ -32,7 +46,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _natural(text: str) -> int:
     value = int(text)
     if value < 0:
-        raise argparse.ArgumentTypeError("a number of processes is 0 or more")
+        raise argparse.ArgumentTypeError("expected a whole number from 0 on")
     return value
 
 
@@ -52,6 +66,25 @@ def _coco(options: argparse.Namespace, _: list[str]) -> int:
     folder = prepare_coco(options.root, output=options.output, partial=options.partial, workers=options.workers)
     print(f"ready: --preset coco --data-root {folder}")
     return 0
+
+
+def _predict(options: argparse.Namespace, _: list[str]) -> int:
+    from sscnb.predict import predict_files
+
+    written, errors = predict_files(
+        options.run_dir,
+        options.input,
+        options.output,
+        source=options.source,
+        seed=options.seed,
+        backbone=options.backbone,
+        crf=options.crf,
+        limit=options.limit,
+    )
+    print(f"{options.output}: {len(written)} masks")
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    return 2 if errors else 0
 
 
 def _submit(options: argparse.Namespace, _: list[str]) -> int:

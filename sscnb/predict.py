@@ -1,0 +1,147 @@
+"""Segment one's own photographs with a run's trained network: masks and overlays out of images."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import nn
+from tqdm import tqdm
+
+from sscnb.config import override
+from sscnb.crf import require_crf
+from sscnb.datasets.images import SUFFIXES, read_image
+from sscnb.datasets.palette import save_mask
+from sscnb.errors import UserError, nearest
+from sscnb.figures import overlay_mask
+from sscnb.files import read_json, replacing
+from sscnb.presets import PRESETS
+from sscnb.run import project_root
+from sscnb.segmentation import predict_mask
+from sscnb.settings import SegmentationSettings
+from sscnb.stage_segmentation import load_net
+
+LIMIT = 1024  # pixels of the long side, unless another limit is asked for: what a processor with a few GB can do
+
+
+def predict_files(
+    run_dir: str | Path,
+    paths: str | Path,
+    output: str | Path,
+    *,
+    source: str = "",
+    seed: int | None = None,
+    backbone: str = "",
+    crf: str = "",
+    limit: int = LIMIT,
+) -> tuple[list[Path], list[UserError]]:
+    """Segment an image, or the images of a folder; a file that cannot be read does not keep the others waiting.
+
+    Writes `masks/<name>.png` (palette PNG at the image's own size) and `overlays/<name>.jpg` into `output`.
+
+    Args:
+        run_dir: a run folder with a trained segmentation network; a relative path begins at the project's folder, as
+            everywhere.
+        paths: an image file, or a folder whose images, not those of its subfolders, are taken.
+        source, seed, backbone: which network, where the folder has several; empty: "ssc" and the lowest seed.
+        crf: "dense" or "none"; empty: as the run's settings have it.
+        limit: shrink larger images to this long side while they are worked on; 0 never does.
+
+    Returns:
+        The masks' paths, and an error for each file that was left out.
+
+    Raises:
+        UserError: no such network or no images at all.
+    """
+    files = image_files(Path(paths).expanduser())
+    folder = find_network(project_root() / Path(run_dir).expanduser(), source, seed, backbone)
+    net, settings, classes = load_network(folder)
+    if crf:
+        settings = replace(settings, crf=crf)
+    if settings.crf == "dense":
+        require_crf()
+    output, written, errors = Path(output).expanduser(), [], []
+    stems = [path.stem for path in files]
+    for path in tqdm(files, desc="segmenting", unit="img", mininterval=0.5, disable=len(files) == 1):
+        name = path.stem if stems.count(path.stem) == 1 else path.name  # beach.jpg and beach.png in one folder
+        try:
+            image = read_image(path)
+        except UserError as error:
+            errors.append(error)
+            continue
+        mask = predict_mask(net, image, settings, limit=limit)
+        save_mask(output / f"masks/{name}.png", mask)
+        with replacing(output / f"overlays/{name}.jpg") as temporary:
+            Image.fromarray(overlay_mask(image, mask)).save(temporary, quality=92)
+        tqdm.write(f"{path}: {describe(mask, classes)}")
+        written.append(output / f"masks/{name}.png")
+    return written, errors
+
+
+def image_files(path: Path) -> list[Path]:
+    """Return the image itself, or the images of a folder by name.
+
+    Raises:
+        UserError: there is nothing there, or no image.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f"there is no image or folder {path}.")
+    files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
+    if not files:
+        raise UserError(f"{path} has no images; expected files that end in {', '.join(SUFFIXES[:3])}.")
+    return files
+
+
+def find_network(run_dir: Path, source: str = "", seed: int | None = None, backbone: str = "") -> Path:
+    """Return the folder of a finished segmentation network of a run: of SSC's masks where nothing else is asked for.
+
+    Raises:
+        UserError: there is none, or several and no choice was made.
+    """
+    found = [p.parent for p in sorted(run_dir.glob("segmentation/*/*/seed*/results.json"))]
+    if not found:
+        raise UserError(
+            f"{run_dir} has no trained segmentation network: run notebook 06_segmentation_training or "
+            f"`python -m sscnb run segmentation` first, or choose another run folder."
+        )
+    found = _choose(found, -3, backbone, "", "--backbone")
+    found = _choose(found, -2, source, "ssc", "--source")
+    seeds = sorted(found, key=lambda folder: int(folder.name.removeprefix("seed")))
+    return _choose(seeds, -1, "" if seed is None else f"seed{seed}", seeds[0].name, "--seed")[0]
+
+
+def load_network(folder: Path) -> tuple[nn.Module, SegmentationSettings, list[str]]:
+    """Return a network in evaluation mode with its settings and classes, from its folder alone.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    results = read_json(folder / "results.json")
+    settings, classes = settings_from(results["segmentation"]), results["classes"]
+    config_hash = read_json(folder / "settings.json")["hash"]
+    return load_net(folder, settings, len(classes) + 1, config_hash), settings, classes
+
+
+def settings_from(values: dict[str, Any]) -> SegmentationSettings:
+    """Return the settings that a network was trained with, from the JSON beside it."""
+    return override(PRESETS["voc"], {f"segmentation.{name}": value for name, value in values.items()}).segmentation
+
+
+def describe(mask: np.ndarray, classes: list[str]) -> str:
+    """Name the classes of a mask with their share of its pixels, the largest first."""
+    shares = np.bincount(mask.ravel(), minlength=len(classes) + 1) / mask.size
+    order = [i for i in np.argsort(-shares, kind="stable") if i and shares[i]]
+    return ", ".join(f"{classes[i - 1]} {100 * shares[i]:.1f} %" for i in order) or "background alone"
+
+
+def _choose(folders: list[Path], part: int, wanted: str, preferred: str, option: str) -> list[Path]:
+    names = list(dict.fromkeys(folder.parts[part] for folder in folders))
+    name = wanted or (preferred if preferred in names else names[0] if len(names) == 1 else "")
+    if not name:
+        raise UserError(f"there are networks of {', '.join(names)}: choose one with {option}.")
+    if name not in names:
+        raise UserError(f"there is no trained network of {name!r} ({option}); {nearest(name, names)}")
+    return [folder for folder in folders if folder.parts[part] == name]

@@ -1,0 +1,132 @@
+"""One's own photographs: masks of their size, a broken file named and the others done, the right network chosen."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sscnb.cli import main
+from sscnb.config import settings_dict
+from sscnb.datasets.images import read_image
+from sscnb.errors import UserError
+from sscnb.files import write_json
+from sscnb.predict import describe, find_network, load_network, predict_files, settings_from
+from sscnb.segmentation import predict_mask
+from sscnb.settings import SegmentationSettings
+from sscnb.stage_segmentation import build_net
+
+SETTINGS = SegmentationSettings(backbone="efficientnet_lite0", weights="random", rates=(1, 2), test_scales=(1.0,))
+
+
+def write_network(run_dir, source="ssc", seed=0, backbone="efficientnet_lite0"):
+    folder = run_dir / f"segmentation/{backbone}/{source}/seed{seed}"
+    folder.mkdir(parents=True)
+    torch.manual_seed(seed)
+    state = {f"net.{name}": value for name, value in build_net(SETTINGS, 4).state_dict().items()}
+    torch.save({"config": "abc", "model": state, "optimizers": [], "history": []}, folder / "checkpoint.pt")
+    write_json(folder / "settings.json", {"hash": "abc", "settings": {}})
+    results = {"rows": [], "classes": ["boat", "cat", "dog"], "segmentation": settings_dict(SETTINGS)}
+    write_json(folder / "results.json", results)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("predict")
+    write_network(root / "run")
+    return root / "run"
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "deeper").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, size in (
+        ("a.jpg", (30, 41, 3)),
+        ("b.png", (25, 20, 3)),
+        ("b.jpg", (40, 24, 3)),
+        ("deeper/c.png", (9, 9, 3)),
+    ):
+        Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def refusal(function, *arguments, **named) -> str:
+    with pytest.raises(UserError) as caught:
+        function(*arguments, **named)
+    return str(caught.value)
+
+
+def test_a_folder(made, pictures, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["predict", "--run-dir", str(made), "--input", str(pictures), "--output", str(out)]) == 0
+    assert sorted(p.name for p in (out / "masks").iterdir()) == ["a.png", "b.jpg.png", "b.png.png"]
+    assert sorted(p.name for p in (out / "overlays").iterdir()) == ["a.jpg", "b.jpg.jpg", "b.png.jpg"]
+    net, settings, classes = load_network(find_network(made))
+    for name, mask_name in (("a.jpg", "a.png"), ("b.png", "b.png.png")):
+        image = read_image(pictures / name)
+        with Image.open(out / "masks" / mask_name) as mask:
+            assert mask.mode == "P" and mask.size == (image.shape[1], image.shape[0])
+            assert np.array_equal(mask, predict_mask(net, image, settings))
+    assert "3 masks" in capsys.readouterr().out and classes == ["boat", "cat", "dog"] and not net.training
+
+
+def test_a_broken_file_is_named_and_the_others_are_done(made, pictures, tmp_path, capsys):
+    (pictures / "a.jpg").write_bytes((pictures / "a.jpg").read_bytes()[:200])
+    out = tmp_path / "out"
+    assert main(["predict", "--run-dir", str(made), "--input", str(pictures), "--output", str(out)]) == 2
+    found = capsys.readouterr()
+    assert str(pictures / "a.jpg") in found.err and found.err.count("error: ") == 1 and "2 masks" in found.out
+    assert len(list((out / "masks").iterdir())) == 2
+
+
+def test_one_image_and_its_limit(made, pictures, tmp_path):
+    (mask,), errors = predict_files(made, pictures / "a.jpg", tmp_path / "out", limit=20)
+    assert errors == [] and Image.open(mask).size == (41, 30)
+    net, settings, _ = load_network(find_network(made))
+    assert np.array_equal(Image.open(mask), predict_mask(net, read_image(pictures / "a.jpg"), settings, limit=20))
+
+
+def test_nothing_to_do(made, pictures, tmp_path):
+    assert "no image or folder" in refusal(predict_files, made, tmp_path / "absent", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    assert "has no images" in refusal(predict_files, made, tmp_path / "empty", tmp_path / "out")
+    assert "no trained segmentation network" in refusal(predict_files, tmp_path, pictures, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_which_network(tmp_path):
+    for source, seed in (("baseline", 0), ("truth", 0)):
+        write_network(tmp_path, source, seed)
+    assert "--source" in refusal(find_network, tmp_path) and "baseline, truth" in refusal(find_network, tmp_path)
+    write_network(tmp_path, "ssc", 10)
+    write_network(tmp_path, "ssc", 2)
+    assert find_network(tmp_path).parts[-2:] == ("ssc", "seed2")
+    assert find_network(tmp_path, seed=10).parts[-2:] == ("ssc", "seed10")
+    assert find_network(tmp_path, "truth").parts[-2:] == ("truth", "seed0")
+    assert "did you mean 'truth'" in refusal(find_network, tmp_path, "thruth")
+    assert "--seed" in refusal(find_network, tmp_path, seed=7)
+    write_network(tmp_path, backbone="vgg16")
+    assert "--backbone" in refusal(find_network, tmp_path)
+    assert find_network(tmp_path, backbone="vgg16").parts[-3] == "vgg16"
+
+
+def test_a_damaged_checkpoint(made, pictures, tmp_path):
+    shutil.copytree(made, tmp_path / "run")
+    path = find_network(tmp_path / "run") / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert str(path) in refusal(predict_files, tmp_path / "run", pictures, tmp_path / "out")
+
+
+def test_settings_come_back():
+    assert settings_from(settings_dict(SETTINGS)) == SETTINGS
+
+
+def test_describe():
+    mask = np.array([[0, 2, 2, 1], [0, 0, 0, 0]], np.uint8)
+    assert describe(mask, ["boat", "cat"]) == "cat 25.0 %, boat 12.5 %"
+    assert describe(mask * 0, ["boat", "cat"]) == "background alone"
