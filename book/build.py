@@ -13,8 +13,9 @@ from pathlib import Path
 
 import nbformat
 
-from sscnb import figures
+from sscnb import figures, paper
 from sscnb.errors import UserError
+from sscnb.evidence import effects_table, evidence_table, pipeline_table, sweep_table
 from sscnb.files import read_json
 from sscnb.report import describe_rows, ladder_table, reference_rows
 
@@ -35,20 +36,69 @@ def main(run_folder: str, build_folder: str) -> int:
     (pages / "notebooks").mkdir()
     for source in sources:
         shutil.copy(run / "notebooks" / source.name, pages / "notebooks")
-    (pages / "cost_table.md").write_text(cost_table(), encoding="utf-8")
     (pages / "figures").mkdir()
     for page in pages.glob("*.md"):
         for name in re.findall(r"figures/(\w+\.png)", page.read_text(encoding="utf-8")):
             copy_figure(run / "figures" / name, pages / "figures" / name)
-    (pages / "run.md").write_text(run_table(run), encoding="utf-8")
-    (pages / "results.md").write_text(results_table(run), encoding="utf-8")
+    (pages / "generated").mkdir()
+    for name, text in generated(run).items():
+        (pages / "generated" / name).write_text(text, encoding="utf-8")
+    for picture in walk_pictures(run).values():
+        shutil.copy(picture, pages / "_static")
     # jupyter-book writes to _build/html below the folder it is given.
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(pages)]
     command += ["--all", "-nW", "--keep-going", "-q"]
     code = subprocess.run(command, cwd=ROOT).returncode
     if code == 0:
+        slim(pages / "_build/html", sources)
         shutil.move(pages / "_build/html", html)
     return code
+
+
+def generated(run: Path) -> dict[str, str]:
+    """Return the parts of pages that are made from result rows, by the file name that the pages include."""
+    sets = {"this run": read_json(run / "report.json")["rows"]} | reference_rows()
+    costs = ROOT / "book/results/cost.json"
+    costs = read_json(costs)["rows"] if costs.is_file() else []
+    parts = {f"table_{n}.md": evidence_table(n, sets, costs) for n in paper.CAPTIONS}
+    parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
+    parts |= {"effects.md": effects_table(sets)}
+    parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
+    return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
+
+
+def slim(html: Path, sources: list[Path]) -> None:
+    """Take out of a rendered book what no reader loads: outputs in the notebooks to download, maps of style sheets."""
+    for source in sources:  # the page holds the outputs already
+        shutil.copy(source, html / "_sources/notebooks")
+    for path in (html / "_static").rglob("*.map"):
+        path.unlink()
+
+
+def walk_pictures(run: Path) -> dict[int, Path]:
+    """Return the pictures of the random walk that the run has, `figures/walk_<steps>.png`, by the number of steps."""
+    found = {int(path.stem[5:]): path for path in run.glob("figures/walk_*.png") if path.stem[5:].isdigit()}
+    return dict(sorted(found.items()))
+
+
+def walk_part(run: Path) -> str:
+    """Return the slider over the steps of the random walk, as far as the run has pictures of it."""
+    steps = list(walk_pictures(run))
+    if not steps:
+        return "<p>Not run: this run has no pictures of the random walk.</p>"
+    return (
+        f'<div class="explorer walk-explorer" data-steps="{",".join(map(str, steps))}" data-source="_static/walk_">'
+        f'<img src="_static/walk_{steps[0]}.png" alt="Activation after {steps[0]} steps of the random walk"></div>'
+    )
+
+
+def threshold_part(run: Path) -> str:
+    """Return the slider over the threshold with the images that notebook 07 chose."""
+    path = run / "figures/explorer.json"
+    if not path.is_file():
+        return "<p>Not run: notebook 07 of this run has written no images to try.</p>"
+    text = json.dumps(read_json(path), separators=(",", ":")).replace("</", "<\\/")  # no end of the script in a name
+    return f'<div class="explorer threshold-explorer"><script type="application/json">{text}</script></div>'
 
 
 def copy_figure(source: Path, target: Path) -> None:
@@ -82,28 +132,24 @@ def check_current(source: Path, executed: Path) -> None:
         raise UserError(f"{executed} ends in an error. {again}")
 
 
-def results_table(run: Path) -> str:
+def results_table(sets: dict[str, list[dict]]) -> str:
     """Return the landing page's table: the paper, this run, and the reference rows that are kept in book/results."""
-    columns = {"this run": read_json(run / "report.json")["rows"]} | reference_rows()
-    notes = [f"- {title}: {describe_rows(rows)}" for title, rows in columns.items()]
+    notes = [f"- {title}: {describe_rows(rows)}" for title, rows in sets.items()]
     return "\n".join(
-        [ladder_table(columns), "", "Seed mIoU in percent, mean ± standard deviation over seeds.", "", *notes, ""]
+        [ladder_table(sets), "", "Seed mIoU in percent, mean ± standard deviation over seeds.", "", *notes, ""]
     )
 
 
-def cost_table() -> str:
+def cost_table(costs: list[dict]) -> str:
     """Return the costs that are kept in book/results as tables, one for each quantity."""
-    path = ROOT / "book/results/cost.json"
-    if not path.is_file():
-        return "Not measured."
     text = []
     for metric, unit in {"peak memory": "GiB", "seconds per step": "s", "speed-up": "times"}.items():
-        rows = [row for row in read_json(path)["rows"] if row["metric"] == metric]
+        rows = [row for row in costs if row["metric"] == metric]
         if rows:
             text += [f"## {metric.capitalize()}", "", f"| variant | step | setting | {unit} |", "|---|---|---|---|"]
             text += [f"| {r['variant']} | {r['options']} | {_setting(r['setting'])} | {r['value']:.2f} |" for r in rows]
             text += ["", f"Device {rows[0]['device']}, {rows[0]['machine']}, {rows[0]['utc'][:10]}.", ""]
-    return "\n".join(text)
+    return "\n".join(text) or "Not measured."
 
 
 def _setting(setting: dict) -> str:
@@ -113,24 +159,48 @@ def _setting(setting: dict) -> str:
 
 def run_table(run: Path) -> str:
     """Return the page that says what ran, when and with what, from the run's own rows."""
-    settings, report = read_json(run / "run.json"), read_json(run / "report.json")
-    rows = report["rows"]
+    settings, rows = read_json(run / "run.json"), read_json(run / "report.json")["rows"]
     stages = {}
     for row in rows:
-        stages[(row["stage"], row.get("variant", ""), row.get("seed", ""))] = row
+        stages[tuple(row.get(key, "") for key in ("stage", "variant", "seed", "split", "crf"))] = row
     lines = [
-        f"Preset `{settings['preset']}`, {'a folder of images' if settings['data_root'] else 'the embedded scenes'}.",
+        f"Preset `{settings['preset']}`, {'a folder of images' if settings['data_root'] else 'the embedded scenes'}; "
+        f"{sum(row['seconds'] for row in stages.values()) / 60:.0f} minutes of stages in all.",
         "",
-        "| stage | variant | seed | seconds | device | finished (UTC) | commit | configuration |",
-        "|---|---|---|---|---|---|---|---|",
+        "| stage | variant | seed | split | seconds | device | finished (UTC) | commit | configuration |",
+        "|---|---|---|---|---:|---|---|---|---|",
     ]
-    for (stage, variant, seed), row in stages.items():
+    for (stage, variant, seed, split, _), row in stages.items():
         lines.append(
-            f"| {stage} | {variant} | {seed} | {row['seconds']:.0f} | {row['device']}, {row['machine']} "
+            f"| {stage} | {variant} | {seed} | {split} | {row['seconds']:.0f} | {row['device']}, {row['machine']} "
             f"| {row['utc'][:16]} | `{row['commit']}` | `{row['config']}` |"
         )
-    versions = ", ".join(f"{name} {version}" for name, version in rows[-1]["versions"].items())
-    return "\n".join([*lines, "", f"Python {rows[-1]['python']}; {versions}.", ""])
+    return "\n".join([*lines, "", _versions(rows[-1]), ""])
+
+
+def kept_table(sets: dict[str, list[dict]]) -> str:
+    """Return what the reference rows were measured with: one line a data set, variant and commit."""
+    lines = [
+        "| data | variant | stages | seeds | device | from | to (UTC) | commit |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for title, rows in sets.items():
+        groups = {}
+        for row in rows:
+            groups.setdefault((row.get("variant", ""), row["commit"]), []).append(row)
+        for (variant, commit), group in groups.items():
+            stages, seeds = (sorted({str(row[key]) for row in group if key in row}) for key in ("stage", "seed"))
+            times = sorted(row["utc"][:16] for row in group)
+            device = f"{group[0]['device']}, {group[0]['machine']}"
+            cells = [title, variant, ", ".join(stages), ", ".join(seeds), device, times[0], times[-1], f"`{commit}`"]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""]) if len(lines) > 2 else "None are kept."
+
+
+def _versions(row: dict) -> str:
+    return (
+        f"Python {row['python']}; " + ", ".join(f"{name} {version}" for name, version in row["versions"].items()) + "."
+    )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def evidence_table(number: int, sets: Sets, costs: Rows = ()) -> str:
     elif number == 9:
         parts = [_memory_table(costs)]
     else:
-        parts = [_comparison(number), "**Measured here**", _seed_table(sets) if number == 2 else _masks(number, sets)]
+        ours = {title: _of_table(number, rows) for title, rows in sets.items()}
+        parts = [_comparison(number), "**Measured here**", _seed_table(sets) if number == 2 else segmentation_table(ours)]
     return "\n\n".join([*parts, *_notes(number)]) + "\n"
 
 
@@ -64,10 +65,30 @@ def pipeline_table(sets: Sets) -> str:
     return _markdown(head, lines, numbers=3)
 
 
+def segmentation_table(sets: Sets) -> str:
+    """Return every measured segmentation as Markdown, with the interval over images where one network was measured."""
+    head = ["data", "masks learned from", "backbone", "split", "CRF", "mIoU", "95 % interval"]
+    names = ("variant", "backbone", "pseudo_crf", "crf", "split")
+    lines = []
+    for title, rows in sets.items():
+        found = [r for r in rows if r["metric"] == "segmentation/mIoU" and r["value"] is not None]
+        for kind in dict.fromkeys(tuple(r.get(name) for name in names) for r in found):
+            labels = dict(zip(names, kind, strict=True))
+            source, backbone, pseudo_crf, crf, split = kind
+            name = "true masks (upper bound)" if source == "truth" else VARIANTS[source.partition("@")[0]].title
+            ends = [own_split(rows, f"segmentation/mIoU_{end}", **labels) for end in ("low", "high")]
+            interval = " to ".join(map(value_text, ends)) if all(len(end) == 1 for end in ends) else ""
+            value = _value(rows, "segmentation/mIoU", **labels)
+            lines.append([title, name, backbone, split, f"{pseudo_crf or '-'}, {crf}", value, interval])
+    if not lines:
+        return f"{NOT_RUN.capitalize()}."
+    note = "CRF: first of the labels of the relation network, then of the predictions. The interval is over images."
+    return _markdown(head, lines, numbers=2) + "\n\n" + note
+
+
 def sweep_table(sets: Sets) -> str:
     """Return the values of Fig. 7, what the paper says of each, and measured seed mIoU, as Markdown."""
     printed = paper.load_sweep().set_index(["parameter", "value"])
-    settings = {title: load_config(rows[0]["preset"]) for title, rows in sets.items() if rows}
     head = ["parameter", "value", "paper", *sets]
     lines = []
     for parameter, values in SWEEPS.items():
@@ -76,11 +97,28 @@ def sweep_table(sets: Sets) -> str:
                 "chosen" if printed.chosen[parameter, value] else "good" if printed.good[parameter, value] else "lower"
             )
             measured = [
-                _value(rows, "seed/mIoU", variant=sweep(parameter, settings[title])[value]) if rows else NOT_RUN
-                for title, rows in sets.items()
+                _value(rows, "seed/mIoU", variant=_names(parameter, rows)[value]) if rows else NOT_RUN
+                for rows in sets.values()
             ]
             lines.append([parameter, f"{value:g}", verdict, *measured])
     return _markdown(head, lines, numbers=len(sets))
+
+
+def effects_table(sets: Sets) -> str:
+    """Return the seed mIoU of variants with changed settings beside that of the same variant without, as Markdown."""
+    swept = {name for rows in sets.values() if rows for p in SWEEPS for name in _names(p, rows).values()}
+    lines = []
+    for title, rows in sets.items():
+        changed = dict.fromkeys(r["variant"] for r in rows if r["metric"] == "seed/mIoU" and "@" in r["variant"])
+        for name in [name for name in changed if name not in swept]:
+            base, _, change = name.partition("@")
+            values = (_value(rows, "seed/mIoU", variant=variant) for variant in (base, name))
+            lines.append([title, VARIANTS[base].title, f"`{change}`", *values])
+    return _markdown(["data", "variant", "change", "without", "with"], lines, numbers=2) if lines else "None yet."
+
+
+def _names(parameter: str, rows: Rows) -> dict[float, str]:
+    return sweep(parameter, load_config(rows[0]["preset"]))
 
 
 def _value(rows: Rows, metric: str, **labels: Any) -> str:
@@ -123,31 +161,10 @@ def _seed_table(sets: Sets) -> str:
     return _markdown(head, lines, numbers=3)
 
 
-def _masks(number: int, sets: Sets) -> str:
-    """Tabulate segmentations: COCO's belong to Tables V and VI, all others to III and IV; VGG's to III and V."""
-    head = ["data", "masks learned from", "backbone", "split", "CRF", "mIoU", "95 % interval"]
-    lines = []
-    for title, rows in sets.items():
-        found = [r for r in rows if r["metric"] == "segmentation/mIoU" and r["value"] is not None]
-        found = [
-            r
-            for r in found
-            if (r["preset"] == "coco") == (number > 4) and ("vgg" in r["backbone"]) == (number in (3, 5))
-        ]
-        kinds = list(
-            dict.fromkeys((r["variant"], r["backbone"], r.get("pseudo_crf"), r["crf"], r["split"]) for r in found)
-        )
-        for kind in kinds:
-            labels = dict(zip(("variant", "backbone", "pseudo_crf", "crf", "split"), kind, strict=True))
-            name = "true masks (the upper bound)" if kind[0] == "truth" else VARIANTS[kind[0].partition("@")[0]].title
-            ends = [own_split(rows, f"segmentation/mIoU_{end}", **labels) for end in ("low", "high")]
-            interval = f"{value_text(ends[0])} to {value_text(ends[1])}" if len(ends[0]) == len(ends[1]) == 1 else ""
-            value = _value(rows, "segmentation/mIoU", **labels)
-            lines.append([title, name, kind[1], kind[4], f"{kind[2] or '-'}, {kind[3]}", value, interval])
-    if not lines:
-        return f"{NOT_RUN.capitalize()}."
-    note = "CRF: first of the labels of the relation network, then of the predictions. The interval is over images."
-    return _markdown(head, lines, numbers=2) + "\n\n" + note
+def _of_table(number: int, rows: Rows) -> Rows:
+    """Return the rows of segmentations for Tables III to VI: COCO's belong to the last two, VGG's to III and V."""
+    found = [r for r in rows if r["metric"].startswith("segmentation/")]
+    return [r for r in found if (r["preset"] == "coco") == (number > 4) and ("vgg" in r["backbone"]) == (number % 2 == 1)]
 
 
 def _errors_table(sets: Sets) -> str:
