@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from sscnb.config import load_config
-from sscnb.variants import VARIANTS, refined_variants
+from sscnb.datasets import open_dataset
+from sscnb.variants import VARIANTS, refined_variants, segmentation_sources
 
 ROOT = Path(workflow.basedir)
 RUN = Path(config["run_dir"])
@@ -45,15 +46,24 @@ PSEUDO = [
     for variant in refined_variants(SETTINGS)
     for seed in SETTINGS.seeds
 ]
+SOURCES = segmentation_sources(SETTINGS, open_dataset(config["data_root"]) if config["data_root"] else None)
+SEGMENTATION = [
+    f"{RUN}/segmentation/{SETTINGS.segmentation.backbone}/{source}/seed{seed}/evaluation/results.json"
+    for source in SOURCES
+    for seed in SETTINGS.seeds
+]
 
 
 def read_by(notebook):
     """Return the results that a notebook looks at."""
-    return DATA if notebook < "02" else SEEDS if notebook < "05" else [*SEEDS, *PSEUDO]
+    if notebook < "02":
+        return DATA
+    return [*SEEDS, *(PSEUDO if notebook >= "05" else []), *(SEGMENTATION if notebook >= "06" else [])]
 
 
 wildcard_constraints:
     variant="[^/]+",
+    source="[^/]+",
     seed="[0-9]+",
     notebook="[0-9]{2}_[a-z_]+",
 
@@ -106,6 +116,23 @@ rule pseudo_masks:
     shell:
         f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run ir_labels irn pseudo pseudo_eval {OPTIONS}"
         " --variant {wildcards.variant:q} --seed {wildcards.seed}"
+
+
+rule segmentation:
+    input:
+        ancient(
+            lambda wildcards: DATA[0]
+            if wildcards.source == "truth"
+            else f"{RUN}/irn/{wildcards.source}/seed{wildcards.seed}/{CRF}/evaluation/results.json"
+        ),
+    output:
+        f"{RUN}/segmentation/{SETTINGS.segmentation.backbone}/{{source}}/seed{{seed}}/evaluation/results.json",
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    shell:
+        f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run segmentation predictions segmentation_eval {OPTIONS}"
+        " --source {wildcards.source:q} --seed {wildcards.seed}"
 
 
 rule notebook:

@@ -1,4 +1,4 @@
-"""`python -m sscnb`: doctor, data, reproduce, run, submit."""
+"""`python -m sscnb`: doctor, data, reproduce, run, predict, submit."""
 
 import argparse
 import json
@@ -16,6 +16,7 @@ from sscnb.run import Run, open_run, project_root, stamp_code
 from sscnb.variants import find_variant
 
 STAGES = ("data", "superpixels", "cam", "cams", "seeds", "ir_labels", "irn", "pseudo", "pseudo_eval")
+STAGES += ("segmentation", "predictions", "segmentation_eval")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,15 +38,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_stages(options: argparse.Namespace, _: list[str]) -> int:
     """Run stages in the order given."""
     run = _open(options)
-    find_variant(options.variant, run.config)  # a wrong name is found before the stages ahead of it have run
+    source = options.source or options.variant
+    for name in {options.variant, source} - {"truth"}:
+        find_variant(name, run.config)  # a wrong name is found before the stages ahead of it have run
     # Imports torch: seconds that a wrong option should not cost.
-    from sscnb.stages import REFINING_STAGES, RUN_STAGES, VARIANT_STAGES
+    from sscnb.stages import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES
 
     for name in options.stage:
         if name in RUN_STAGES:
             result = RUN_STAGES[name](run)
         elif name in REFINING_STAGES:
             result = REFINING_STAGES[name](run, options.variant, crf=options.crf)
+        elif name in SOURCE_STAGES:
+            result = SOURCE_STAGES[name](run, source, crf=options.crf)
         else:
             result = VARIANT_STAGES[name](run, options.variant)
         shown = [f"{row['metric']} {row['value']:.4g}" for row in result["rows"] if row["value"] is not None]
@@ -160,6 +165,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     command.add_argument(
         "--crf", choices=("dense", "none"), default="", help="of the relation labels (default: irn.crf)"
+    )
+    command.add_argument(
+        "--source", default="", help="of segmentation: a variant, or truth, the true masks (default: the variant)"
     )
     command.set_defaults(function=run_stages)
 

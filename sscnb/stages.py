@@ -12,6 +12,7 @@ from sscnb.stage_data import make_superpixels, prepare_data
 from sscnb.stage_irn import make_ir_labels, train_irn
 from sscnb.stage_pseudo import evaluate_pseudo_masks, make_pseudo_masks
 from sscnb.stage_seeds import evaluate_seeds
+from sscnb.stage_segmentation import evaluate_segmentation, predict_split, train_segmentation
 
 RUN_STAGES: dict[str, Callable[..., Result]] = {"data": prepare_data, "superpixels": make_superpixels}
 VARIANT_STAGES: dict[str, Callable[..., Result]] = {"cam": train_cam, "cams": infer_cams, "seeds": evaluate_seeds}
@@ -21,4 +22,10 @@ REFINING_STAGES: dict[str, Callable[..., Result]] = {
     "irn": train_irn,
     "pseudo": make_pseudo_masks,
     "pseudo_eval": evaluate_pseudo_masks,
+}
+# And these learn from a source: pseudo-masks of a variant, or the true masks.
+SOURCE_STAGES: dict[str, Callable[..., Result]] = {
+    "segmentation": train_segmentation,
+    "predictions": predict_split,
+    "segmentation_eval": evaluate_segmentation,
 }

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 from sscnb.config import override
+from sscnb.datasets.folder import Dataset
 from sscnb.errors import UserError, nearest
 from sscnb.settings import Config
 
@@ -61,6 +62,17 @@ def find_variant(name: str, config: Config) -> tuple[Variant, Config]:
 def refined_variants(config: Config) -> list[str]:
     """Return the variants that go on to pseudo-masks: those of `refined` that the run has, else its first."""
     return [variant for variant in config.variants if variant in config.refined] or [config.variants[0]]
+
+
+def segmentation_sources(config: Config, dataset: Dataset | None) -> list[str]:
+    """Return what segmentation networks learn from: the refined variants, and "truth" where there are true masks.
+
+    Args:
+        dataset: the run's; None where it is not made yet, which is so for the embedded scenes alone. They have masks.
+    """
+    train = config.data.train_split
+    masks = dataset is None or any(dataset.mask_path(i).is_file() for i in dataset.ids(train))
+    return [*refined_variants(config), *(["truth"] if masks else [])]
 
 
 # Fig. 7, one parameter at a time around the full method; r is the paper's, in pixels of a 256-pixel grid.
