@@ -38,13 +38,16 @@ _LITE_MODULATION = ModulationSettings(
     # aligned from the third on, some classes spread over the whole image.
     warmup_epochs=5,
 )
+# Chosen on generated scenes, baseline, by the masks of the seed split: the mIoU of pseudo-masks is that of a radius of 10
+# and six epochs to within a point, in a fifth of the time.
 _LITE_IRN = IRNSettings(
     backbone="efficientnet_lite0",
     output_stride=32,  # its own
+    radius=5,  # the crops' grid has 40 cells a side where the paper's has 128
     long_side=240,
     scale=(0.75, 1.25),
     crop=160,
-    epochs=6,
+    epochs=3,
     batch_size=8,
     lr_edge=0.05,
     lr_displacement=0.5,
