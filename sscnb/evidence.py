@@ -45,7 +45,11 @@ def evidence_table(number: int, sets: Sets, costs: Rows = ()) -> str:
         parts = [_memory_table(costs)]
     else:
         ours = {title: _of_table(number, rows) for title, rows in sets.items()}
-        parts = [_comparison(number), "**Measured here**", _seed_table(sets) if number == 2 else segmentation_table(ours)]
+        parts = [
+            _comparison(number),
+            "**Measured here**",
+            _seed_table(sets) if number == 2 else segmentation_table(ours),
+        ]
     return "\n\n".join([*parts, *_notes(number)]) + "\n"
 
 
@@ -145,7 +149,7 @@ def _comparison(number: int) -> str:
         work = f"{{cite:t}}`{keys[row['citation']]}`" if known else "{cite:t}`chen2024ssc`" if row["ours"] else ""
         named = [{"sup": _SUPERVISION, "backbone": _BACKBONES}[c].get(row[c], row[c]) for c in texts]
         cells = [row["method"], work, row["venue"], *named, *(f"{row[c]:.1f}" for c in values)]
-        lines.append([f"**{cell}**" if row["ours"] and "{" not in cell else cell for cell in cells])
+        lines.append([f"**{cell}**" if row["ours"] and cell and "{" not in cell else cell for cell in cells])
     # The class is what _static/tables.js looks for.
     return "\n".join(["::::{div} sortable", _markdown(head, lines, numbers=len(values)), "::::"])
 
@@ -164,7 +168,9 @@ def _seed_table(sets: Sets) -> str:
 def _of_table(number: int, rows: Rows) -> Rows:
     """Return the rows of segmentations for Tables III to VI: COCO's belong to the last two, VGG's to III and V."""
     found = [r for r in rows if r["metric"].startswith("segmentation/")]
-    return [r for r in found if (r["preset"] == "coco") == (number > 4) and ("vgg" in r["backbone"]) == (number % 2 == 1)]
+    return [
+        r for r in found if (r["preset"] == "coco") == (number > 4) and ("vgg" in r["backbone"]) == (number % 2 == 1)
+    ]
 
 
 def _errors_table(sets: Sets) -> str:

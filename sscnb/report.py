@@ -92,7 +92,7 @@ def ladder_table(columns: Mapping[str, Sequence[dict[str, Any]]]) -> str:
     printed = paper.load(7)["miou"]
     tables = {title: _seeds(rows) for title, rows in columns.items()}
     head = ["method", "paper: VOC 2012 train", *tables]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
     for variant, value in zip(LADDER, printed, strict=True):
         cells = [VARIANTS[variant].title, f"{value:.1f}", *(table.get(variant, NOT_RUN) for table in tables.values())]
         lines.append("| " + " | ".join(cells) + " |")
