@@ -11,7 +11,9 @@ from conftest import make_photographs, snapshot
 from PIL import Image
 
 from sscnb import stage_segmentation
+from sscnb.cli import main
 from sscnb.config import load_config
+from sscnb.datasets import open_dataset
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.errors import UserError
 from sscnb.evaluation import ConfusionMatrix
@@ -26,6 +28,7 @@ from sscnb.stage_segmentation import (
     segmentation_stage,
     train_segmentation,
 )
+from sscnb.variants import segmentation_sources
 
 SMALL = {
     "data.scenes.size": 48,
@@ -181,6 +184,25 @@ def test_another_split(run):
     result = evaluate_segmentation(run, split="train")
     assert result["rows"][0]["split"] == "train" and len(result["images"]) == 8
     assert (run.segmentation_folder("baseline") / "evaluation_train/results.json").is_file()
+
+
+def test_from_the_command_line(finished, capsys):
+    words = ["segmentation", "predictions", "segmentation_eval", "--preset", "tiny", "--run-dir", finished.folder]
+    words += ["--overrides", json.dumps(SMALL)]
+    for choice in (["--source", "truth"], ["--variant", "baseline"]):
+        assert main([str(word) for word in ("run", *words, *choice)]) == 0
+        measured = values(evaluate_segmentation(finished, choice[1]))["segmentation/mIoU"]
+        assert f"segmentation_eval: segmentation/mIoU {measured:.4g}" in capsys.readouterr().out
+    assert main([str(word) for word in ("run", *words, "--source", "thruth")]) == 2
+    assert "there is no variant 'thruth'" in capsys.readouterr().err
+
+
+def test_what_is_learned_from(finished, tmp_path):
+    config = replace(finished.config, variants=("drs", "ssc", "baseline"), refined=("baseline", "ssc"))
+    assert segmentation_sources(config, None) == ["ssc", "baseline", "truth"]
+    assert segmentation_sources(config, finished.dataset()) == ["ssc", "baseline", "truth"]
+    dataset = open_dataset(make_photographs(tmp_path / "mine", masks=False))
+    assert segmentation_sources(replace(config, refined=()), dataset) == ["drs"]
 
 
 # --- how they go on ------------------------------------------------------------------------------------------------
