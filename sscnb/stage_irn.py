@@ -28,6 +28,7 @@ from sscnb.run import Result, Run, Stage
 from sscnb.settings import IRNSettings
 from sscnb.stage_seeds import load_cams
 from sscnb.training import Schedule, device, device_name, fit, load_checkpoint, load_state
+from sscnb.variants import find_variant
 
 _NOT_SAVED = ("net.backbone.",)  # it is frozen
 _MEAN_IMAGES = 100  # for the mean displacement: two numbers, which hundreds of cells an image settle soon
@@ -55,6 +56,7 @@ def make_ir_labels(run: Run, variant: str = "baseline", seed: int | None = None,
         UserError: the CAMs are not there, or the dense CRF is wanted and not installed.
     """
     seed, crf = run.seed if seed is None else seed, crf_choice(run, crf)
+    find_variant(variant, run.config)
     settings = {
         "foreground": run.config.irn.foreground,
         "background": run.config.irn.background,
@@ -121,6 +123,7 @@ class RelationObjective(nn.Module):
 def irn_stage(run: Run, variant: str, seed: int, crf: str = "") -> Stage:
     """Describe the training of a relation network: where it lies and which settings it depends on."""
     crf = crf_choice(run, crf)
+    find_variant(variant, run.config)
     folder = run.irn_folder(variant, seed, crf)
     settings = settings_dict(run.config.irn)
     for name in ("workers", "foreground", "background", "crf"):  # speed, and what the labels' hash tells
