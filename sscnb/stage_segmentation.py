@@ -108,6 +108,18 @@ def build_net(settings: SegmentationSettings, num_labels: int, *, weights: str |
     return TwoNets(first, build_deeplab(settings, num_labels, weights=weights))
 
 
+def load_segmentation(run: Run, source: str, seed: int, crf: str = "") -> nn.Module:
+    """Load a run's trained network, in evaluation mode on the device that is there.
+
+    Raises:
+        UserError: it has not been trained, or with other settings.
+    """
+    stage = segmentation_stage(run, source, seed, crf)
+    if not stage.done():
+        raise UserError(f"{stage.folder} has no trained network: run notebook {_NOTEBOOK} first.")
+    return load_net(stage.folder, run.config.segmentation, len(run.dataset().classes) + 1, stage.hash)
+
+
 def load_net(folder: Path, settings: SegmentationSettings, num_labels: int, config_hash: str) -> nn.Module:
     """Load a trained network, the last checkpoint, in evaluation mode on the device that is there.
 
@@ -141,8 +153,7 @@ def predict_split(
     settings, dataset = run.config.segmentation, run.dataset()
     if settings.crf == "dense":
         require_crf()
-    trained = segmentation_stage(run, source, seed, crf)
-    net = load_net(trained.folder, settings, len(dataset.classes) + 1, trained.hash)
+    net = load_segmentation(run, source, seed, crf)
     stage.begin()
     ids = dataset.ids(stage.labels["split"])
     for image_id in tqdm(ids, desc=f"predictions from {source} seed {seed}", unit="img", mininterval=0.5):
