@@ -42,19 +42,21 @@ def run_stages(options: argparse.Namespace, _: list[str]) -> int:
     for name in {options.variant, source} - {"truth"}:
         find_variant(name, run.config)  # a wrong name is found before the stages ahead of it have run
     # Imports torch: seconds that a wrong option should not cost.
+    from sscnb.gpus import claimed_gpu
     from sscnb.stages import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES
 
-    for name in options.stage:
-        if name in RUN_STAGES:
-            result = RUN_STAGES[name](run)
-        elif name in REFINING_STAGES:
-            result = REFINING_STAGES[name](run, options.variant, crf=options.crf)
-        elif name in SOURCE_STAGES:
-            result = SOURCE_STAGES[name](run, source, crf=options.crf)
-        else:
-            result = VARIANT_STAGES[name](run, options.variant)
-        shown = [f"{row['metric']} {row['value']:.4g}" for row in result["rows"] if row["value"] is not None]
-        print(f"{name}: {', '.join(shown[:8]) or result.get('note', 'done')}")
+    with claimed_gpu():
+        for name in options.stage:
+            if name in RUN_STAGES:
+                result = RUN_STAGES[name](run)
+            elif name in REFINING_STAGES:
+                result = REFINING_STAGES[name](run, options.variant, crf=options.crf)
+            elif name in SOURCE_STAGES:
+                result = SOURCE_STAGES[name](run, source, crf=options.crf)
+            else:
+                result = VARIANT_STAGES[name](run, options.variant)
+            shown = [f"{row['metric']} {row['value']:.4g}" for row in result["rows"] if row["value"] is not None]
+            print(f"{name}: {', '.join(shown[:8]) or result.get('note', 'done')}")
     return 0
 
 
