@@ -72,7 +72,7 @@ def reproduce(options: argparse.Namespace, rest: list[str]) -> int:
         "data_root": run.data_root,
         "build_dir": str(project_root() / options.build_dir),
         "overrides": options.overrides,
-        "gpus": _gpus(),
+        "gpus": _gpus() if options.gpus is None else options.gpus,
     }
     root = project_root()
     command = [
@@ -158,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--build-dir", default="_build", help="where the book is rendered (default: _build)")
     command.add_argument("--dry-run", action="store_true", help="only say what would run")
     command.add_argument("--cores", type=int, default=0, help="cores to use (default: all)")
+    command.add_argument("--gpus", type=int, help="GPUs that jobs may hold at once (default: those of this machine)")
     command.add_argument("--seed", type=int, help="random seed (default: the preset's)")
     command.set_defaults(function=reproduce)
 

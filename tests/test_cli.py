@@ -204,7 +204,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(capsys, photographs, monk
 
 def test_reproduce_says_what_would_run(tmp_path):
     overrides = '{"cam.weight_decay": 1e-05, "variants": ["drs"], "cam.epochs": 1}'
-    words = ["reproduce", "--dry-run", "--preset", "tiny", "--run-dir", tmp_path / "run", "--seed", 3]
+    words = ["reproduce", "--dry-run", "--preset", "tiny", "--run-dir", tmp_path / "run", "--seed", 3, "--gpus", 2]
     words += ["--overrides", overrides]
     done = subprocess.run(command(*words), capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -213,7 +213,8 @@ def test_reproduce_says_what_would_run(tmp_path):
         assert f"{tmp_path}/run/notebooks/{path.name}" in said
     assert f"{tmp_path}/run/cam/drs/seed3/seeds/results.json" in said and "cam/baseline" not in said
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "reproduce.json", "code.json"}
-    assert json.loads((tmp_path / "run/reproduce.json").read_text())["overrides"]["cam.weight_decay"] == 1e-5
+    settings = json.loads((tmp_path / "run/reproduce.json").read_text())
+    assert settings["overrides"]["cam.weight_decay"] == 1e-5 and settings["gpus"] == 2
 
 
 def test_photographs_without_masks_are_not_measured(tmp_path, capsys):
