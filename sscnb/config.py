@@ -57,7 +57,7 @@ def settings_hash(values: Any) -> str:
 
 
 def _check(config: Config) -> None:
-    cam, inference = config.cam, config.inference
+    cam, inference, segmentation = config.cam, config.inference, config.segmentation
     stride = max(1, cam.output_stride)
     expected = {
         "data.source": (config.data.source in ("folder", "scenes"), "'folder' or 'scenes'"),
@@ -68,6 +68,14 @@ def _check(config: Config) -> None:
         "cam.resize": (0 < cam.resize[0] <= cam.resize[1], "the smallest and the largest long side"),
         "inference.scales": (min(inference.scales, default=0) > 0, "one or more factors above 0"),
         "inference.batch_size": (inference.batch_size > 0, "above 0"),
+        "segmentation.method": (segmentation.method in ("single", "cotrain"), "'single' or 'cotrain'"),
+        "segmentation.rates": (min(segmentation.rates, default=0) > 0, "one or more whole numbers above 0"),
+        "segmentation.scale": (0 < segmentation.scale[0] <= segmentation.scale[1], "the smallest and largest factor"),
+        "segmentation.crop": (segmentation.crop > 0, "above 0"),
+        "segmentation.epochs": (segmentation.epochs > 0, "above 0"),
+        "segmentation.batch_size": (segmentation.batch_size > 0, "above 0"),
+        "segmentation.test_scales": (min(segmentation.test_scales, default=0) > 0, "one or more factors above 0"),
+        "segmentation.crf": (segmentation.crf in ("dense", "none"), "'dense' or 'none'"),
         "seeds": (min(config.seeds, default=-1) >= 0, "one or more whole numbers from 0 on"),
     }
     for key, (fits, wanted) in expected.items():

@@ -15,7 +15,7 @@ from sscnb.datasets import Dataset
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.palette import save_mask
 from sscnb.datasets.training_data import UNTRUSTED, TrainingImages
-from sscnb.errors import UserError, nearest
+from sscnb.errors import UserError
 from sscnb.evaluation import ConfusionMatrix, bootstrap_interval, class_iou, defined_mean, foreground_errors
 from sscnb.failures import FailureRules, find_failures
 from sscnb.run import Result, Run, Stage
@@ -26,7 +26,6 @@ from sscnb.training import Schedule, device, device_name, fit, load_checkpoint, 
 from sscnb.variants import find_variant
 
 TRUTH = "truth"  # the source that is no variant: true masks, for the upper bound
-METHODS = ("single", "cotrain")
 _INFERENCE = ("test_scales", "flip", "crf")
 _NOTEBOOK = "06_segmentation_training"
 
@@ -35,9 +34,10 @@ def segmentation_stage(run: Run, source: str, seed: int, crf: str = "") -> Stage
     """Describe the training of a segmentation network: where it lies and which settings and masks it depends on.
 
     Raises:
-        UserError: an unknown source or method, or masks that are not there yet.
+        UserError: an unknown source, or masks that are not there yet.
     """
-    _check(run, source)
+    if source != TRUTH:
+        find_variant(source, run.config)
     settings = settings_dict(run.config.segmentation)
     for name in ("workers", *_INFERENCE):
         settings.pop(name)
@@ -60,7 +60,7 @@ def train_segmentation(run: Run, source: str = "baseline", seed: int | None = No
         crf: which of the variant's pseudo-masks, as in `irn.crf`.
 
     Raises:
-        UserError: the masks are missing, or an unknown source or method.
+        UserError: the masks are missing, or an unknown source.
     """
     seed = run.seed if seed is None else seed
     stage = segmentation_stage(run, source, seed, crf)
@@ -228,14 +228,6 @@ def read_prediction(folder: Path, image_id: str) -> np.ndarray:
 def _rank(item: tuple[str, dict]) -> tuple:
     image_id, failure = item
     return failure["kind"], -failure["share"], image_id, failure["class"]
-
-
-def _check(run: Run, source: str) -> None:
-    if source != TRUTH:
-        find_variant(source, run.config)
-    method = run.config.segmentation.method
-    if method not in METHODS:
-        raise UserError(f"segmentation.method is {method!r}; {nearest(method, list(METHODS))}")
 
 
 def _prediction_stage(run: Run, source: str, seed: int, split: str, crf: str) -> Stage:

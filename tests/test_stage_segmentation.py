@@ -320,8 +320,15 @@ def test_predictions_come_before_their_evaluation(run):
 
 def test_unknown_names(run):
     assert "did you mean 'baseline'" in refusal(train_segmentation, run, "basline")
-    wrong = replace(run, config=load_config("tiny", SMALL | {"segmentation.method": "cotrane"}))
-    assert "did you mean 'cotrain'" in refusal(train_segmentation, wrong)
+    for key, value in (
+        ("method", "cotrane"),
+        ("crf", "dens"),
+        ("rates", []),
+        ("scale", [2.0, 1.0]),
+        ("test_scales", [0]),
+    ):
+        text = refusal(load_config, "tiny", {f"segmentation.{key}": value})
+        assert f"segmentation.{key}" in text and "must be" in text
 
 
 def test_a_damaged_prediction(run):
