@@ -50,7 +50,7 @@ def main(run_folder: str, build_folder: str) -> int:
     command += ["--all", "-nW", "--keep-going", "-q"]
     code = subprocess.run(command, cwd=ROOT).returncode
     if code == 0:
-        slim(pages / "_build/html", sources)
+        polish(pages / "_build/html", sources)
         shutil.move(pages / "_build/html", html)
     return code
 
@@ -67,8 +67,23 @@ def generated(run: Path) -> dict[str, str]:
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
 
 
-def slim(html: Path, sources: list[Path]) -> None:
-    """Take out of a rendered book what no reader loads: outputs in the notebooks to download, maps of style sheets."""
+# Jupyter Book loads what a live kernel would need, twice, from another host's address; MathJax, being in _static, on every
+# page and once more where there are formulas; and the list of works has a role that its entries do not answer to.
+_MENDED = [
+    (r"<script>const THEBE_JS_URL.*?</script>", ""),
+    (r'<script async="async" src="[^"]*sphinx-thebe\.js[^"]*"></script>', ""),
+    (r'<script src="[^"]*tex-svg\.js[^"]*"></script>', ""),
+    (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
+]
+
+
+def polish(html: Path, sources: list[Path]) -> None:
+    """Mend the rendered pages, and take out what no reader loads: outputs of notebooks to download, maps of styles."""
+    for page in html.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for wrong, right in _MENDED:
+            text = re.sub(wrong, right, text, flags=re.DOTALL)
+        page.write_text(text, encoding="utf-8")
     for source in sources:  # the page holds the outputs already
         shutil.copy(source, html / "_sources/notebooks")
     for path in (html / "_static").rglob("*.map"):

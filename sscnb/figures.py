@@ -86,6 +86,15 @@ def at_size(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.array(Image.fromarray(image).resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
+def save_row(pictures: Sequence[np.ndarray], path: str | os.PathLike, *, height: int = 240) -> None:
+    """Write pictures H,W,3 uint8 side by side at one height, without titles, as one PNG."""
+    parts = [at_size(p, (height, max(1, round(p.shape[1] * height / p.shape[0])))) for p in pictures]
+    gap = np.full((height, 4, 3), 255, np.uint8)
+    row = np.hstack([piece for part in parts for piece in (part, gap)][:-1])
+    with replacing(path) as temporary:
+        Image.fromarray(row).save(temporary, "PNG", optimize=True)
+
+
 def picture_grid(
     rows: Sequence[Sequence[np.ndarray]],
     columns: Sequence[str] = (),
