@@ -96,7 +96,7 @@ PRESETS: dict[str, Config] = {
         # Chosen on the baseline too, with masks of MSRC-21 photographs.
         inference=InferenceSettings(scales=(1.0, 1.5), long_side=256),
         irn=replace(_LITE_IRN, long_side=256),
-        segmentation=_LITE_SEGMENTATION,
+        segmentation=replace(_LITE_SEGMENTATION, long_side=256),
     ),
     "voc": Config(preset="voc", seeds=(0, 1, 2)),
     "voc_released": Config(
@@ -104,7 +104,10 @@ PRESETS: dict[str, Config] = {
         # The release builds its optimiser so that .9 becomes the decay's power and 1e-4 the momentum.
         cam=CAMSettings(fidelity="released", momentum=1e-4),
         reconstruction=ReconstructionSettings(taps="first", stage_weights="released"),
+        segmentation=SegmentationSettings(method="cotrain", output_stride=8, crf="dense"),
         seeds=(0, 1, 2),
     ),
-    "coco": Config(preset="coco", data=DataSettings(train_split="train")),
+    "coco": Config(
+        preset="coco", data=DataSettings(train_split="train"), segmentation=SegmentationSettings(epochs=40)
+    ),
 }
