@@ -107,7 +107,5 @@ PRESETS: dict[str, Config] = {
         segmentation=SegmentationSettings(method="cotrain", output_stride=8, crf="dense"),
         seeds=(0, 1, 2),
     ),
-    "coco": Config(
-        preset="coco", data=DataSettings(train_split="train"), segmentation=SegmentationSettings(epochs=40)
-    ),
+    "coco": Config(preset="coco", data=DataSettings(train_split="train"), segmentation=SegmentationSettings(epochs=40)),
 }
