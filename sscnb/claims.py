@@ -1,11 +1,13 @@
 """What the paper says of its parts, as data, and whether measured rows agree: paired over seeds, with their spread."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from sscnb.report import NOT_RUN, own_split
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,21 @@ def check_claims(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     differences of one seed's two variants, in points), verdict: "holds" or "does not hold" where all seeds agree in
     sign, "in k of n seeds" where they do not, "not run" where no seed has both variants. One seed's verdict says so.
     """
-    values = {(row["metric"], row["variant"], row["seed"]): row["value"] for row in rows if "variant" in row}
+    metrics = {claim.metric for claim in CLAIMS}
+    found = [row for metric in metrics for row in own_split(rows, metric)]
+    values = {(row["metric"], row["variant"], row["seed"]): row["value"] for row in found}
     return pd.DataFrame([_check(claim, values) for claim in CLAIMS])
+
+
+def claims_table(sets: Mapping[str, Sequence[dict[str, Any]]]) -> str:
+    """Return the claims as Markdown, with difference and verdict for each set of rows, by its title."""
+    checked = {title: check_claims(rows) for title, rows in sets.items()}
+    lines = [["claim", "paper", "metric", *checked], ["---"] * (3 + len(checked))]
+    for index, claim in enumerate(CLAIMS):
+        found = [table.iloc[index] for table in checked.values()]
+        cells = [NOT_RUN if f["verdict"] == NOT_RUN else f"{f['verdict']} ({f['difference']})" for f in found]
+        lines.append([claim.text, claim.source, claim.metric.partition("/")[2].replace("_", " "), *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _check(claim: Claim, values: dict[tuple[str, str, int], float]) -> dict[str, str]:
@@ -53,11 +68,11 @@ def _check(claim: Claim, values: dict[tuple[str, str, int], float]) -> dict[str,
     differences = np.array([100 * (a - b) for a, b in pairs if b is not None])
     record = {"claim": claim.text, "paper": claim.source, "metric": claim.metric}
     if not len(differences):
-        return record | {"difference": "not run", "verdict": "not run"}
+        return record | {"difference": NOT_RUN, "verdict": NOT_RUN}
     agree, number = int(((differences < 0) if claim.lower else (differences > 0)).sum()), len(differences)
     spread = f" ± {differences.std(ddof=1):.1f}" if number > 1 else ""
     verdict = {0: "does not hold", number: "holds"}.get(agree, f"in {agree} of {number} seeds")
     return record | {
         "difference": f"{differences.mean():+.1f}{spread}",
-        "verdict": verdict if number > 1 else f"{verdict} (one seed)",
+        "verdict": verdict if number > 1 else f"{verdict}, one seed",
     }
