@@ -111,6 +111,7 @@ def test_where_there_is_no_truth_the_panel_is_grey(photographs):
     assert blank.shape == dataset.image("000").shape and len(np.unique(blank)) == 1
 
 
+@pytest.mark.slow
 def test_from_photographs_to_predictions(tmp_path, capsys):
     source = make_photographs(tmp_path / "source", masks=False)
     root = tmp_path / "mine"
