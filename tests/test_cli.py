@@ -212,6 +212,7 @@ def test_reproduce_says_what_would_run(tmp_path):
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         assert f"{tmp_path}/run/notebooks/{path.name}" in said
     assert f"{tmp_path}/run/cam/drs/seed3/seeds/results.json" in said and "cam/baseline" not in said
+    assert f"{tmp_path}/run/irn/drs/seed3/dense/evaluation/results.json" in said  # the only variant is refined
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "reproduce.json", "code.json"}
     settings = json.loads((tmp_path / "run/reproduce.json").read_text())
     assert settings["overrides"]["cam.weight_decay"] == 1e-5 and settings["gpus"] == 2

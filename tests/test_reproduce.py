@@ -1,5 +1,6 @@
 """The whole chain at preset tiny, as `make book` runs it: stages, notebooks, book; then again, and gone wrong."""
 
+import importlib.util
 import json
 import os
 import re
@@ -15,9 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
+CRF = "dense" if importlib.util.find_spec("pydensecrf") else "none"
+
+
 def reproduce(folder: Path, *options: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "sscnb", "reproduce", "--preset", "tiny", "--run-dir", str(folder / "run")]
     command += ["--build-dir", str(folder / "build"), *options]
+    command += ["--overrides", json.dumps({"irn.crf": CRF})]  # as `make book` does
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=900)
 
 
@@ -59,6 +64,10 @@ def test_notebooks_record_what_they_measured(book):
     assert float(cam["baseline_mIoU"]) == pytest.approx(100 * miou, abs=0.051)
     assert int(recorded(run / "notebooks/03_reconstruction_analysis.ipynb")["reconstructions"]) == 1
     assert int(recorded(run / "notebooks/04_self_modulation_ablation.ipynb")["sweep_rows"]) == 16
+    masks = recorded(run / "notebooks/05_irn_refinement.ipynb")
+    rows = json.loads((run / f"irn/ssc/seed0/{CRF}/evaluation/results.json").read_text())["rows"]
+    miou = next(row["value"] for row in rows if row["metric"] == "pseudo/mIoU")
+    assert float(masks["pseudo_mIoU_ssc"]) == pytest.approx(100 * miou, abs=0.051) and CRF in masks["pseudo_crf"]
     report = json.loads((run / "report.json").read_text())
     assert int(recorded(run / "notebooks/07_evaluation.ipynb")["rows"]) <= len(report["rows"])
 
