@@ -3,9 +3,9 @@
     JPEGImages/<id>.jpg   SegmentationClass/<id>.png (optional)   ImageSets/Segmentation/<split>.txt
     labels.csv (`id,classes`, classes joined by ;) or Annotations/<id>.xml   classes.txt (absent: VOC's 20)
 
-Photographs of one's own need less: images, in the folder itself or in JPEGImages/, and labels.csv. Where there are no
-ImageSets, every image of labels.csv is in `train` and there is no other split; where there is no classes.txt and no mask
-either, the classes are those that labels.csv names, in alphabetical order.
+Photographs of one's own need less: images, in the folder itself or in JPEGImages/, and labels.csv. Without ImageSets,
+the images of labels.csv are the split `train`, the only one; without classes.txt and masks, the classes are the names
+in labels.csv, in alphabetical order.
 
 Image-level labels never come from masks. Masks are read by `mask` alone, which evaluation calls and training does not.
 """
@@ -56,7 +56,9 @@ class Dataset:
         else:
             path = self.root / "ImageSets/Segmentation" / f"{split}.txt"
             if not path.is_file():
-                raise UserError(f"{self.root} has no split {split!r} ({path} is missing); {nearest(split, self.splits)}")
+                raise UserError(
+                    f"{self.root} has no split {split!r} ({path} is missing); {nearest(split, self.splits)}"
+                )
             ids = [line.split()[0] for line in _read_lines(path)]
         if not ids:
             raise UserError(f"split {path} is empty; expected one image id a line.")
