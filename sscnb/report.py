@@ -1,5 +1,6 @@
 """From result rows to tables: means and standard deviations over seeds, never a number without its rows."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -126,14 +127,25 @@ def reference_rows() -> dict[str, list[dict[str, Any]]]:
     titles = {"scenes": "generated scenes", "msrc21": "MSRC-21 photographs, masks corrected"}
     folder = project_root() / "book/results"
     return {
-        t: read_json(folder / f"{name}.json")["rows"]
-        for name, t in titles.items()
+        title: [
+            {"metric": metric, "value": value, **{k: v for k, v in group.items() if k != "values"}}
+            for group in read_json(folder / f"{name}.json")["groups"]
+            for metric, value in group["values"].items()
+        ]
+        for name, title in titles.items()
         if (folder / f"{name}.json").is_file()
     }
 
 
-def keep_rows(run: Run, name: str, split: str) -> None:
-    """Keep a run's rows of a split with the book, as `book/results/<name>.json`, without those of single classes."""
-    rows = [row for row in run.rows() if "/IoU/" not in row["metric"]]
-    rows = [row for row in rows if row["stage"] in ("cam", "cams") or row.get("split") == split]
-    write_json(project_root() / f"book/results/{name}.json", {"rows": rows})
+def keep_rows(run: Run, name: str, splits: Sequence[str]) -> None:
+    """Keep a run's rows with the book, as `book/results/<name>.json`: those of the splits, without single classes.
+
+    Rows that differ in metric and value alone share what they were measured with.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for row in run.rows():
+        if "/IoU/" not in row["metric"] and row.get("split") in (None, *splits):
+            labels = {key: value for key, value in row.items() if key not in ("metric", "value")}
+            group = groups.setdefault(json.dumps(labels, sort_keys=True), labels | {"values": {}})
+            group["values"][row["metric"]] = row["value"]
+    write_json(project_root() / f"book/results/{name}.json", {"groups": list(groups.values())})

@@ -102,7 +102,7 @@ def test_report_of_nothing(tmp_path):
 def test_reference_rows_are_kept_and_found(run, tmp_path, monkeypatch):
     monkeypatch.setattr("sscnb.report.project_root", lambda: tmp_path)
     assert reference_rows() == {}
-    keep_rows(run, "scenes", "val")
+    keep_rows(run, "scenes", ["val"])
     (kept,) = reference_rows().values()
     assert [(r["metric"], r["split"]) for r in kept] == [("seed/mIoU", "val")]
     assert list(reference_rows()) == ["generated scenes"]
