@@ -58,6 +58,7 @@ def settings_hash(values: Any) -> str:
 
 def _check(config: Config) -> None:
     cam, inference, segmentation = config.cam, config.inference, config.segmentation
+    irn, pseudo = config.irn, config.pseudo
     stride = max(1, cam.output_stride)
     expected = {
         "data.source": (config.data.source in ("folder", "scenes"), "'folder' or 'scenes'"),
@@ -68,6 +69,20 @@ def _check(config: Config) -> None:
         "cam.resize": (0 < cam.resize[0] <= cam.resize[1], "the smallest and the largest long side"),
         "inference.scales": (min(inference.scales, default=0) > 0, "one or more factors above 0"),
         "inference.batch_size": (inference.batch_size > 0, "above 0"),
+        "irn.crf": (irn.crf in ("dense", "none"), "'dense' or 'none'"),
+        "irn.foreground": (irn.foreground <= 1, "at most 1"),
+        "irn.background": (0 <= irn.background <= irn.foreground, "from 0 to irn.foreground"),
+        "irn.radius": (irn.radius > 1, "at least 2"),
+        "irn.scale": (0 < irn.scale[0] <= irn.scale[1], "the smallest and largest factor"),
+        "irn.crop": (irn.crop > 0, "above 0"),
+        "irn.epochs": (irn.epochs > 0, "above 0"),
+        "irn.batch_size": (irn.batch_size > 0, "above 0"),
+        "pseudo.radius": (pseudo.radius > 1, "at least 2"),
+        "pseudo.beta": (pseudo.beta > 0, "above 0"),
+        "pseudo.steps": (pseudo.steps >= 0, "0 or more"),
+        "pseudo.tol": (0 < pseudo.tol < 1, "between 0 and 1"),
+        "pseudo.threshold": (0 <= pseudo.threshold <= 1, "from 0 to 1"),
+        "pseudo.keep": (0 < pseudo.keep <= 1, "above 0 and at most 1"),
         "segmentation.method": (segmentation.method in ("single", "cotrain"), "'single' or 'cotrain'"),
         "segmentation.rates": (min(segmentation.rates, default=0) > 0, "one or more whole numbers above 0"),
         "segmentation.scale": (0 < segmentation.scale[0] <= segmentation.scale[1], "the smallest and largest factor"),
