@@ -67,8 +67,8 @@ def generated(run: Path) -> dict[str, str]:
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
 
 
-# Jupyter Book loads what a live kernel would need, twice, from another host's address; MathJax, being in _static, on every
-# page and once more where there are formulas; and the list of works has a role that its entries do not answer to.
+# Jupyter Book loads twice what a live kernel would need; MathJax, being in _static, on every page and once more where
+# there are formulas; and the list of works has a role that its entries do not answer to.
 _MENDED = [
     (r"<script>const THEBE_JS_URL.*?</script>", ""),
     (r'<script async="async" src="[^"]*sphinx-thebe\.js[^"]*"></script>', ""),
@@ -125,6 +125,7 @@ def copy_figure(source: Path, target: Path) -> None:
     axis.axis("off")
     axis.text(0.5, 0.5, "not run: the variants of this run do not include it", ha="center", va="center")
     figures.save(figure, target)
+    figures.plt.close(figure)
 
 
 def check_current(source: Path, executed: Path) -> None:

@@ -3,6 +3,11 @@
 The suite runs small networks: more threads than one make it slower, and its figures less repeatable.
 """
 
+import importlib.util
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +17,27 @@ from PIL import Image
 
 torch.set_num_threads(1)
 
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 CLASSES = ("disc", "square")
+CRF = "dense" if importlib.util.find_spec("pydensecrf") else "none"
+
+
+def reproduce(folder: Path, *options: str) -> subprocess.CompletedProcess:
+    """Run `python -m sscnb reproduce --preset tiny` into `folder/run` and `folder/build`."""
+    command = [sys.executable, "-m", "sscnb", "reproduce", "--preset", "tiny", "--run-dir", str(folder / "run")]
+    command += ["--build-dir", str(folder / "build"), *options]
+    command += ["--overrides", json.dumps({"irn.crf": CRF})]  # as `make book` does
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=900)
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    """The whole chain at preset tiny with its book: minutes, so that tests share it and leave it as it is."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    done = reproduce(folder, "--book")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return folder, done
 
 
 def make_photographs(root: Path, *, count: int = 6, suffix: str = ".jpg", masks: bool = True) -> Path:

@@ -1,6 +1,8 @@
 """The book's build, but for the rendering: what it refuses, and the tables it writes."""
 
 import importlib.util
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +10,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from sscnb.errors import UserError
+from sscnb.files import write_json
 from sscnb.report import write_report
 from sscnb.run import open_run
 
@@ -105,7 +109,7 @@ def run(tmp_path):
 
 def test_page_of_what_ran(build, run):
     text = build.run_table(run.folder)
-    assert text.startswith("Preset `tiny`, the embedded scenes.")
+    assert text.startswith("Preset `tiny`, the embedded scenes; ")
     lines = [line for line in text.splitlines() if line.startswith("| seeds")]
     rows = run.rows()
     assert len(lines) == 2 and all(f"| baseline | {seed} |" in line for seed, line in enumerate(lines))
@@ -114,7 +118,7 @@ def test_page_of_what_ran(build, run):
 
 
 def test_results_table_shows_this_run_beside_the_paper(build, run):
-    text = build.results_table(run.folder)
+    text = build.generated(run.folder)["results.md"]
     assert "| baseline | 48.3 | 32.0 ± 2.8 |" in text and "- this run: preset `tiny`, split train, 2 seeds" in text
 
 
@@ -126,7 +130,8 @@ def test_build_lays_out_pages_and_takes_the_exit_code(build, run, tmp_path, monk
         if len(calls) > 1:
             return subprocess.CompletedProcess(command, 1)
         html = tmp_path / "build/book/_build/html"
-        html.mkdir(parents=True)
+        (html / "_sources/notebooks").mkdir(parents=True)
+        (html / "_static").mkdir()
         (html / "index.html").write_text("book")
         return subprocess.CompletedProcess(command, 0)
 
@@ -137,8 +142,10 @@ def test_build_lays_out_pages_and_takes_the_exit_code(build, run, tmp_path, monk
         "_toc.yml",
         "_config.yml",
         "intro.md",
-        "run.md",
-        "results.md",
+        "generated/run.md",
+        "generated/results.md",
+        "generated/table_9.md",
+        "generated/threshold.html",
         "notebooks/02_cam_network_training.ipynb",
     ):
         assert (pages / name).is_file(), name
@@ -163,3 +170,55 @@ def test_a_run_without_a_report(build, run):
     (run.folder / "report.json").unlink()
     with pytest.raises(UserError, match="report.json is missing"):
         build.run_table(run.folder)
+
+
+def test_every_part_that_a_page_includes_is_generated(build, run):
+    parts = build.generated(run.folder)
+    for page in (ROOT / "book").glob("*.md"):
+        for name in re.findall(r"generated/([\w.]+)", page.read_text(encoding="utf-8")):
+            assert parts.get(name, "").strip(), f"{page.name}: {name}"
+
+
+def test_a_run_without_walk_and_images_to_try_says_so(build, run):
+    assert "Not run" in build.walk_part(run.folder) and "Not run" in build.threshold_part(run.folder)
+
+
+def test_the_walk_has_the_steps_that_the_run_has_pictures_of(build, run):
+    (run.folder / "figures").mkdir()
+    for name in ("walk_0", "walk_16", "walk_4", "walk_last", "walk"):
+        (run.folder / f"figures/{name}.png").write_bytes(b"")
+    assert list(build.walk_pictures(run.folder)) == [0, 4, 16]
+    assert 'data-steps="0,4,16"' in build.walk_part(run.folder)
+
+
+def test_names_in_the_data_of_the_slider_cannot_end_its_script(build, run):
+    write_json(run.folder / "figures/explorer.json", {"title": "</script><b>"})
+    part = build.threshold_part(run.folder)
+    assert (
+        part.count("</script>") == 1
+        and json.loads(part.split(">", 2)[2].split("</script>")[0])["title"] == "</script><b>"
+    )
+
+
+def test_rendered_pages_are_mended_and_lighter(build, tmp_path):
+    source = write_notebook(tmp_path / "notebooks/01.ipynb")
+    html = tmp_path / "html"
+    (html / "_static").mkdir(parents=True)
+    (html / "_static/a.css.map").write_text("{}")
+    write_notebook(html / "_sources/notebooks/01.ipynb", executed=True)
+    thebe = '<script>const THEBE_JS_URL = "https://a.b/c.js"; const d = 1</script>'
+    plain, deferred = (
+        '<script src="../_static/tex-svg.js?v=1"></script>',
+        '<script defer="defer" src="../_static/tex-svg.js"></script>',
+    )
+    (html / "page.html").write_text(f"<p>before</p>{thebe}{thebe}{deferred}{plain}<p>after</p>")
+    build.polish(html, [source])
+    assert (html / "page.html").read_text() == f"<p>before</p>{deferred}<p>after</p>"
+    assert not (html / "_static/a.css.map").exists()
+    assert (html / "_sources/notebooks/01.ipynb").read_bytes() == source.read_bytes()
+
+
+def test_a_picture_that_the_run_lacks_is_said_to_be_missing(build, tmp_path):
+    build.copy_figure(tmp_path / "none.png", tmp_path / "shown.png")
+    with Image.open(tmp_path / "shown.png") as image:
+        assert image.width > 100

@@ -1,8 +1,6 @@
 """The whole chain at preset tiny, as `make book` runs it: stages, notebooks, book; then again, and gone wrong."""
 
-import importlib.util
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -11,19 +9,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import ENVIRONMENT, reproduce
 
 ROOT = Path(__file__).resolve().parent.parent
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-CRF = "dense" if importlib.util.find_spec("pydensecrf") else "none"
-
-
-def reproduce(folder: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "sscnb", "reproduce", "--preset", "tiny", "--run-dir", str(folder / "run")]
-    command += ["--build-dir", str(folder / "build"), *options]
-    command += ["--overrides", json.dumps({"irn.crf": CRF})]  # as `make book` does
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=900)
 
 
 def recorded(notebook: Path) -> dict[str, str]:
@@ -35,14 +23,6 @@ def recorded(notebook: Path) -> dict[str, str]:
             if name:
                 values[name] = output["data"]["application/papermill.record/text/plain"]
     return values
-
-
-@pytest.fixture(scope="module")
-def book(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reproduce")
-    done = reproduce(folder, "--book")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    return folder, done
 
 
 @pytest.mark.slow

@@ -1,0 +1,167 @@
+"""The paper's tables beside ours: printed numbers as they are, measured ones from their rows, "not run" otherwise."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sscnb import paper
+from sscnb.config import load_config
+from sscnb.errors import UserError
+from sscnb.evidence import effects_table, evidence_table, pipeline_table, segmentation_table, sweep_table
+from sscnb.variants import sweep
+
+BIBLIOGRAPHY = (Path(__file__).resolve().parent.parent / "book/references.bib").read_text(encoding="utf-8")
+
+
+def row(metric, value, variant="ssc", seed=0, split="train", preset="tiny", **more):
+    base = {"metric": metric, "value": value, "variant": variant, "seed": seed, "split": split, "preset": preset}
+    return base | {"stage": "any"} | more
+
+
+def segmented(value, source="ssc", **more):
+    labels = {"split": "val", "backbone": "efficientnet_lite0", "crf": "none", "pseudo_crf": "dense"} | more
+    return [row(f"segmentation/{k}", v, source, **labels)
+            for k, v in {"mIoU": value, "mIoU_low": value - 0.02, "mIoU_high": value + 0.03}.items()]  # fmt: skip
+
+
+def lines(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines() if line[:1] == "|"]
+
+
+@pytest.mark.parametrize("number", range(1, 10))
+def test_every_printed_row_and_value_is_shown(number):
+    text, table = evidence_table(number, {"this run": []}), paper.load(number)
+    name = {1: "block", 7: "miou", 8: "miou", 9: "gpu_gb"}.get(number, "method")
+    for cell in table[name].dropna():
+        assert (f"{cell:.1f}" if isinstance(cell, float) else cell) in text
+    for column in ("seed", "with_irn", "val", "test", "miou"):
+        for value in table[column] if column in table else ():
+            assert f"{value:.1f}" in text
+    for note in filter(None, table["note"]):
+        assert note in text
+    assert number == 1 or "not run" in text.lower()
+
+
+def test_there_is_no_table_x():
+    with pytest.raises(UserError, match="from 1 to 9"):
+        evidence_table(10, {})
+
+
+def test_other_methods_have_their_work_supervision_and_backbone():
+    table = lines(evidence_table(4, {}))
+    ppc = [line for line in table if line[0] == "PPC"]
+    assert [line[3] for line in ppc] == ["labels, saliency", "labels"] and ppc[0][4] == "ResNet-101"
+    assert ppc[0][1] == "{cite:t}`du2022ppc`"
+    # The number that the paper gives these two is another work's.
+    assert [line[1] for line in table if line[0] in ("ACR", "Spatial-BCE")] == ["", ""]
+
+
+def test_seeds_and_pseudo_masks_of_table_ii():
+    rows = [row("seed/mIoU", 0.5), row("pseudo/mIoU", 0.6, crf="dense"), row("pseudo/mIoU", 0.55, crf="none")]
+    rows += [row("seed/mIoU", 0.3, "baseline", seed) for seed in (0, 1)]
+    table = lines(evidence_table(2, {"this run": rows}))
+    assert table[-2] == ["this run", "baseline", "30.0 ± 0.0", "not run", "not run"]
+    assert table[-1] == ["this run", "+ DRS + CDR + ASM (SSC)", "50.0", "55.0", "60.0"]
+
+
+def test_segmentations_stand_in_the_table_of_their_data_and_backbone():
+    sets = {"scenes": segmented(0.7), "coco": segmented(0.4, preset="coco", backbone="vgg16")}
+    shown = {n: re.findall(r"\| (scenes|coco) \|", evidence_table(n, sets)) for n in range(3, 7)}
+    assert shown == {3: [], 4: ["scenes"], 5: ["coco"], 6: []}
+
+
+def test_each_kind_of_segmentation_has_its_own_line():
+    rows = segmented(0.7) + segmented(0.72, crf="dense") + segmented(0.9, "truth", pseudo_crf=None)
+    rows += segmented(0.5, "baseline") + segmented(0.6, "baseline", seed=1)
+    table = lines(segmentation_table({"x": rows}))[2:]
+    assert [line[4:] for line in table] == [
+        ["dense, none", "70.0", "68.0 to 73.0"],
+        ["dense, dense", "72.0", "70.0 to 75.0"],
+        ["-, none", "90.0", "88.0 to 93.0"],
+        ["dense, none", "55.0 ± 7.1", ""],
+    ]
+    assert table[2][1] == "true masks (upper bound)"
+    assert segmentation_table({"x": []}) == "Not run."
+
+
+def test_the_way_from_seed_to_segmentation():
+    rows = [
+        row("seed/mIoU", 0.5),
+        row("pseudo/mIoU", 0.6, crf="none"),
+        row("pseudo/mIoU", 0.65, crf="dense"),
+        *segmented(0.7),
+    ]
+    table = lines(pipeline_table({"this run": rows}))
+    assert table[2][2:] == ["48.3", "66.3", "not printed"] and table[3][2:] == ["58.3", "71.9", "72.7"]
+    assert table[4] == ["this run", "baseline", "not run", "not run", "not run"]
+    assert table[5][-3:] == ["50.0", "60.0", "70.0"]
+
+
+def test_sweep_finds_the_networks_of_its_preset():
+    name = sweep("beta_a", load_config("tiny"))[0.5]
+    table = lines(sweep_table({"this run": [row("seed/mIoU", 0.5), row("seed/mIoU", 0.4, name)]}))
+    by_value = {tuple(line[:2]): line[2:] for line in table[2:]}
+    assert by_value["beta_a", "0.5"] == ["good", "40.0"] and by_value["beta_a", "1"] == ["chosen", "50.0"]
+    assert by_value["beta_p", "5"] == ["lower", "not run"]
+
+
+def test_effects_are_variants_with_a_change_that_is_no_sweep():
+    swept = sweep("beta_p", load_config("tiny"))[2]
+    rows = [row("seed/mIoU", v, n) for n, v in {"drs": 0.4, 'drs@cam.fidelity="released"': 0.45, swept: 0.3}.items()]
+    assert lines(effects_table({"x": rows}))[2:] == [["x", "+ DRS", '`cam.fidelity="released"`', "40.0", "45.0"]]
+    assert effects_table({"x": []}) == "None yet."
+
+
+def test_memory_of_table_ix():
+    cost = {"metric": "peak memory", "variant": "ssc", "options": "ours", "value": 6.66, "setting": {"preset": "voc"}}
+    other = cost | {"value": 1.0, "setting": {"preset": "small"}}
+    assert lines(evidence_table(9, {}, [other, cost]))[-1][1:] == ["14.2", "not run", "6.7", "not run"]
+
+
+def test_decoder_of_table_i_is_the_network_that_is_built():
+    table = lines(evidence_table(1, {}))
+    assert table[-1][-1] == "**4,631,811**" and table[-2][3] == "3 x 512 x 512"
+
+
+# ---- the works
+
+
+def entries() -> dict[str, dict[str, str]]:
+    found = {}
+    for key, body in re.findall(r"^@\w+\{(\w+),\n(.*?)\n\}", BIBLIOGRAPHY, flags=re.M | re.S):
+        assert key not in found, f"{key} stands twice"
+        found[key] = {
+            name: " ".join(value.split()) for name, value in re.findall(r"(\w+)\s*=\s*\{(.*?)\},?(?:\n|$)", body, re.S)
+        }
+    return found
+
+
+def test_every_work_has_what_a_reader_needs():
+    works = entries()
+    assert len(works) > 60
+    for key, fields in works.items():
+        assert {"author", "title", "year"} <= set(fields), key
+        family = re.sub(
+            r"[^a-z]", "", fields["author"].split(",")[0].lower().replace(r"{\"a}", "a").replace(r"{\"o}", "o")
+        )
+        assert re.match(rf"{family}{fields['year']}\w+$", key), f"{key}: {family}, {fields['year']}"
+    titles = [re.sub(r"\W", "", fields["title"].lower()) for fields in works.values()]
+    assert len(set(titles)) == len(titles)
+
+
+def test_every_work_of_the_tables_is_in_the_bibliography_in_its_year():
+    works, keys = entries(), paper.references()
+    assert set(keys.values()) <= set(works) and len(set(keys.values())) == len(keys)
+    for number in range(2, 7):
+        for line in paper.load(number).query("not ours").to_dict("records"):
+            if "list of references has none" not in line["note"]:
+                # TMM 22 is a volume of 2023 that appeared online the year before.
+                assert works[keys[line["citation"]]]["year"][2:] == line["venue"][-2:], line["method"]
+
+
+def test_works_that_pages_cite_exist():
+    root, works = Path(__file__).resolve().parent.parent, entries()
+    for page in [*root.glob("book/*.md"), *root.glob("notebooks/*.ipynb")]:
+        for cited in re.findall(r"\{cite:\w+\}`([^`]+)`", page.read_text(encoding="utf-8")):
+            assert {key.strip() for key in cited.split(",")} <= set(works), page.name
