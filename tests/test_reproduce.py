@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import ENVIRONMENT, reproduce
+from conftest import CRF, ENVIRONMENT, reproduce
 
 ROOT = Path(__file__).resolve().parent.parent
 
