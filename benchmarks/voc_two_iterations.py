@@ -30,14 +30,19 @@ NETWORKS = ("resnet50", "vgg19", "resnet101")
 
 
 def stand_in_weights(folder: Path) -> dict[str, str]:
-    """Write the state dicts of untrained networks as torchvision's files have them; return their paths."""
+    """Write the state dicts of untrained networks as torchvision's files have them; return their paths.
+
+    The ResNets begin as their shortcuts: with batch-norm statistics that are those of no data, a hundred layers of
+    residuals would add up to numbers that no loss is finite for.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     for name in NETWORKS:
         path = folder / f"{name}.pth"
         if not path.is_file():
             torch.manual_seed(0)
-            torch.save(torchvision.models.get_model(name, weights=None).state_dict(), path)
+            options = {"zero_init_residual": True} if name.startswith("resnet") else {}
+            torch.save(torchvision.models.get_model(name, weights=None, **options).state_dict(), path)
         paths[name] = str(path)
     return paths
 
@@ -59,7 +64,6 @@ def changes(weights: dict[str, str], crf: str) -> dict[str, object]:
         **{f"data.{name}": SPLIT for name in ("train_split", "seed_split", "val_split")},
         "cam.weights": weights["resnet50"],
         "cam.epochs": 1,
-        "cam.clip": 1.0,  # untrained networks at the paper's rates may leave what is finite
         "reconstruction.loss_weights": weights["vgg19"],
         "modulation.warmup_epochs": 0,
         **{f"{name}.workers": 0 for name in ("cam", "irn", "segmentation")},
@@ -68,7 +72,6 @@ def changes(weights: dict[str, str], crf: str) -> dict[str, object]:
         "irn.crf": crf,
         "segmentation.weights": weights["resnet101"],
         "segmentation.epochs": 2,
-        "segmentation.lr": 1e-4,
     }
 
 

@@ -56,9 +56,10 @@ _LITE_IRN = IRNSettings(
 _LITE_SEGMENTATION = SegmentationSettings(
     backbone="efficientnet_lite0",
     scale=(0.75, 1.5),
-    crop=160,
-    epochs=12,
-    batch_size=8,
+    crop=128,
+    epochs=10,
+    batch_size=4,
+    lr=0.001,  # .01 is for thousands of images: here, after it, every pixel is background
     test_scales=(1.0,),
     workers=0,
 )

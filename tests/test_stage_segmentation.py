@@ -1,8 +1,10 @@
 """The stages of segmentation on a dozen scenes: what they write, how they go on, and what they refuse."""
 
+import importlib.util
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from PIL import Image
 
 from sscnb import stage_segmentation
 from sscnb.cli import main
-from sscnb.config import load_config
+from sscnb.config import load_config, settings_dict
 from sscnb.datasets import open_dataset
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.errors import UserError
@@ -359,3 +361,22 @@ def test_photographs_without_masks_or_validation_split(tmp_path):
     assert size == Image.open(root / "JPEGImages/001.jpg").size
     assert "no masks for split 'train'" in evaluate_segmentation(run)["note"]
     assert json.loads((folder / "pseudo_masks/settings.json").read_text())["hash"] == "0123456789ab"
+
+
+def test_the_check_of_the_preset_voc_changes_what_it_says(tmp_path):
+    path = Path(__file__).resolve().parent.parent / "benchmarks/voc_two_iterations.py"
+    spec = importlib.util.spec_from_file_location("voc_two_iterations", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = load_config("voc", module.changes(dict.fromkeys(module.NETWORKS, "file.pth"), "none"))
+    for part in ("cam", "irn", "segmentation"):
+        own, preset = settings_dict(getattr(config, part)), settings_dict(getattr(load_config("voc"), part))
+        assert {k for k in own if own[k] != preset[k]} <= {"weights", "epochs", "workers", "crf"}
+    steps = config.cam.epochs * (module.IMAGES // config.cam.batch_size)
+    assert steps == config.irn.epochs == config.segmentation.epochs == 2
+    assert module.IMAGES == config.irn.batch_size == config.segmentation.batch_size
+    root = make_photographs(tmp_path / "mine", count=20)
+    (root / "ImageSets/Segmentation/val.txt").write_text("\n".join(f"{n:03d}" for n in range(20)))
+    dataset = open_dataset(module.sixteen_images(root, tmp_path / "linked"))
+    assert dataset.splits == [module.SPLIT] and len(dataset.ids(module.SPLIT)) == 16
+    assert dataset.has_masks(module.SPLIT) and dataset.image("015").any()
