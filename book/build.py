@@ -189,7 +189,7 @@ def run_table(run: Path) -> str:
     for (stage, variant, seed, split, _), row in stages.items():
         lines.append(
             f"| {stage} | {variant} | {seed} | {split} | {row['seconds']:.0f} | {row['device']}, {row['machine']} "
-            f"| {row['utc'][:16]} | `{row['commit']}` | `{row['config']}` |"
+            f"| {row['utc'][:16].replace('T', ' ')} | `{row['commit']}` | `{row['config']}` |"
         )
     return "\n".join([*lines, "", _versions(rows[-1]), ""])
 
@@ -206,7 +206,7 @@ def kept_table(sets: dict[str, list[dict]]) -> str:
             groups.setdefault((row.get("variant", ""), row["commit"]), []).append(row)
         for (variant, commit), group in groups.items():
             stages, seeds = (sorted({str(row[key]) for row in group if key in row}) for key in ("stage", "seed"))
-            times = sorted(row["utc"][:16] for row in group)
+            times = sorted(row["utc"][:16].replace("T", " ") for row in group)
             device = f"{group[0]['device']}, {group[0]['machine']}"
             cells = [title, variant, ", ".join(stages), ", ".join(seeds), device, times[0], times[-1], f"`{commit}`"]
             lines.append("| " + " | ".join(cells) + " |")

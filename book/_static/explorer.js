@@ -80,7 +80,7 @@ function thresholdExplorer(box) {
   const status = make("p", { "aria-live": "polite", class: "status" });
   const legend = make("p", { class: "legend" });
   for (const [name, title] of [["mIoU", "mIoU (%)"], ["over", "over-activation (%)"], ["under", "under-activation (%)"]]) {
-    legend.append(make("span", { class: `key ${name}` }), title + " ");
+    legend.append(make("span", {}, make("span", { class: `key ${name}` }), title), " ");
   }
   box.append(make("div", { class: "controls" }, imageLabel, variantLabel, make("label", {}, "Threshold ", slider), shown), panels);
   const curves = Object.keys(data.curves).length ? curvePanel(curveBox) : null;
