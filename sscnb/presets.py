@@ -38,9 +38,9 @@ _LITE_MODULATION = ModulationSettings(
     # aligned from the third on, some classes spread over the whole image.
     warmup_epochs=5,
 )
-# Chosen on generated scenes, baseline, by the masks of the seed split: pseudo-masks are as good as with a radius of 10 and
-# six epochs to within a point, in a fifth of the time. A foreground threshold of .4 or an output stride of 16 move them
-# by less than a point too, a long side of 160 costs five; without the CRF the walk does not help.
+# Chosen on generated scenes, baseline, by the masks of the seed split: pseudo-masks are as good as with a radius of 10
+# and six epochs to within a point, in about a fifth of the time. A foreground threshold of .4 or an output stride of 16
+# move them by less than a point too, a long side of 160 costs five; without the CRF the walk does not help.
 _LITE_IRN = IRNSettings(
     backbone="efficientnet_lite0",
     output_stride=32,  # its own

@@ -346,7 +346,8 @@ def test_photographs_of_any_size(tmp_path):
     for image_id in dataset.ids("train"):
         size = dataset.image(image_id).shape[:2]
         scores, classes = load_walk(run, "baseline", 0, image_id, size)
-        assert scores.shape == (len(classes), *size) and read_mask(folder / f"pseudo_masks/{image_id}.png").shape == size
+        assert scores.shape == (len(classes), *size)
+        assert read_mask(folder / f"pseudo_masks/{image_id}.png").shape == size
         with np.load(folder / f"walks/{image_id}.npz") as stored:
             assert stored["size"].tolist() == [round(size[0] * 90 / 64), 90]
     assert not read_mask(folder / "pseudo_masks/000.png").any()  # an image without any class is background
