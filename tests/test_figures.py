@@ -7,6 +7,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from sscnb import figures
 
@@ -102,3 +103,12 @@ def test_style_can_be_set_and_figures_drawn():
     with plt.rc_context():
         figures.use_style()
         figures.picture_grid([[IMAGE]]).canvas.draw()
+
+
+def test_a_row_of_pictures_has_one_height(tmp_path):
+    red, blue = np.full((10, 20, 3), (255, 0, 0), np.uint8), np.full((40, 20, 3), (0, 0, 255), np.uint8)
+    figures.save_row([red, blue], tmp_path / "row.png", height=20)
+    with Image.open(tmp_path / "row.png") as image:
+        row = np.asarray(image)
+    assert row.shape == (20, 40 + 4 + 10, 3)
+    assert (row[:, :40] == (255, 0, 0)).all() and (row[:, 40:44] == 255).all() and (row[:, 44:] == (0, 0, 255)).all()
