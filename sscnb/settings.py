@@ -149,6 +149,7 @@ class SegmentationSettings:
     momentum: float = 0.9
     weight_decay: float = 1e-4
     power: float = 0.9
+    clip: float = 0.0  # largest gradient norm; 0 is off
     confidence: bool = False  # train on the trusted pixels of the pseudo-masks alone
     test_scales: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5)  # release
     flip: bool = True

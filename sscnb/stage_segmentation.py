@@ -80,6 +80,7 @@ def train_segmentation(run: Run, source: str = "baseline", seed: int | None = No
             settings.epochs,
             settings.batch_size,
             settings.power,
+            settings.clip,
             precision=settings.precision,
             workers=settings.workers,
         ),
