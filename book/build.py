@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 
 from sscnb import figures, paper
+from sscnb.claims import claims_table
 from sscnb.errors import UserError
 from sscnb.evidence import effects_table, evidence_table, pipeline_table, sweep_table
 from sscnb.files import read_json
@@ -62,7 +63,7 @@ def generated(run: Path) -> dict[str, str]:
     costs = read_json(costs)["rows"] if costs.is_file() else []
     parts = {f"table_{n}.md": evidence_table(n, sets, costs) for n in paper.CAPTIONS}
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
-    parts |= {"effects.md": effects_table(sets)}
+    parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets)}
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from sscnb.claims import claims_table
 from sscnb.report import ladder_table, reference_rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -12,6 +13,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_results_table_is_generated_from_the_rows_that_are_kept():
     shown = README.split("<!-- results -->")[1].split("<!-- /results -->")[0].strip()
     assert shown == ladder_table(reference_rows())
+
+
+def test_the_claims_are_generated_from_the_rows_that_are_kept():
+    shown = README.split("<!-- claims -->")[1].split("<!-- /claims -->")[0].strip()
+    assert shown == claims_table(reference_rows())
 
 
 def test_the_first_screen_has_a_sentence_a_picture_and_two_commands():
