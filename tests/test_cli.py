@@ -120,7 +120,7 @@ def test_a_fault_that_comes_after_the_check(tmp_path, photographs, capsys, damag
         (["--run-dir", "{file}"], ["cannot write {file}"]),
         (["--run-dir", "{file}/a/b"], ["cannot write {file}/a/b"]),
         (["--preset", "folder", "--run-dir", "{new}"], ["preset 'folder' needs data_root"]),
-        (["--preset", "folder", "--run-dir", "{new}", "--data-root", "{new}/x"], ["{new}/x is no VOC-layout folder"]),
+        (["--preset", "folder", "--run-dir", "{new}", "--data-root", "{new}/x"], ["{new}/x is no data set"]),
     ],
 )
 @pytest.mark.parametrize("verb", [("run", "cam"), ("reproduce", "--dry-run")])
@@ -195,7 +195,7 @@ def test_doctor(capsys, photographs):
 def test_doctor_says_what_is_missing_and_how_to_get_it(capsys, photographs, monkeypatch):
     shutil.rmtree(photographs / "JPEGImages")
     assert main(["doctor", "--data-root", str(photographs)]) == 2
-    assert f"{photographs} is no VOC-layout folder" in capsys.readouterr().out
+    assert f"{photographs} is no data set" in capsys.readouterr().out
     monkeypatch.setattr("sscnb.weights._lite0_file", lambda: None)
     assert main(["doctor"]) == 2
     text = capsys.readouterr().out
