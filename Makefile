@@ -8,8 +8,11 @@
 # PRESET=tiny        another preset             RUN=runs/mine      another run folder
 
 PYTHON ?= python3
+# A run folder that is named and there already goes on with its own preset.
+ifndef RUN
 PRESET ?= small
-RUN ?= runs/$(PRESET)
+RUN := runs/$(PRESET)
+endif
 CONSTRAINTS ?= constraints.txt
 
 PIP_INSTALL = .venv/bin/python -m pip install $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
@@ -24,7 +27,7 @@ book: .venv/.installed
 	  echo "No dense CRF here: relation labels are made without, with the override irn.crf=none."; \
 	  set -- --overrides '{"irn.crf": "none"}'; \
 	fi; \
-	.venv/bin/python -m sscnb reproduce --preset "$(PRESET)" --run-dir "$(RUN)" --book "$$@"
+	.venv/bin/python -m sscnb reproduce $(if $(PRESET),--preset "$(PRESET)") --run-dir "$(RUN)" --book "$$@"
 
 test: .venv/.installed
 	@.venv/bin/python -m pytest

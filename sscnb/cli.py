@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sscnb import __version__, cli_data
 from sscnb.errors import UserError
-from sscnb.files import write_json
+from sscnb.files import read_json, write_json
 from sscnb.presets import PRESETS
 from sscnb.run import Run, open_run, project_root, stamp_code
 from sscnb.variants import find_variant
@@ -110,6 +111,14 @@ def doctor(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _open(options: argparse.Namespace) -> Run:
+    if not options.preset:
+        folder = project_root() / Path(options.run_dir).expanduser()
+        if options.run_dir and (folder / "run.json").is_file():  # it goes on as it was
+            options.preset = read_json(folder / "run.json")["preset"]
+            last = folder / "reproduce.json"
+            options.overrides = {**(read_json(last)["overrides"] if last.is_file() else {}), **options.overrides}
+        else:
+            options.preset = "small"
     return open_run(options.preset, options.run_dir, options.data_root, options.seed or 0, options.overrides)
 
 
@@ -137,7 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--preset", default="small", help=f"one of {', '.join(PRESETS)} (default: small)")
+    common.add_argument(
+        "--preset", default="", help=f"one of {', '.join(PRESETS)} (default: the run folder's, or small)"
+    )
     common.add_argument(
         "--run-dir", default="", help="run folder, from the project's folder on (default: runs/<preset>)"
     )

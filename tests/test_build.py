@@ -222,3 +222,10 @@ def test_a_picture_that_the_run_lacks_is_said_to_be_missing(build, tmp_path):
     build.copy_figure(tmp_path / "none.png", tmp_path / "shown.png")
     with Image.open(tmp_path / "shown.png") as image:
         assert image.width > 100
+
+
+def test_every_page_and_notebook_is_in_the_table_of_contents():
+    listed = re.findall(r"(?:file|root): (\S+)", (ROOT / "book/_toc.yml").read_text(encoding="utf-8"))
+    pages = [path.stem for path in (ROOT / "book").glob("*.md")]
+    pages += [f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")]
+    assert sorted(listed) == sorted(pages)

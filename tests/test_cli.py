@@ -15,6 +15,7 @@ import torch
 from conftest import make_photographs, snapshot
 from PIL import Image
 
+from sscnb import cli
 from sscnb.cli import main
 from sscnb.files import write_json
 from sscnb.run import open_run
@@ -216,6 +217,17 @@ def test_reproduce_says_what_would_run(tmp_path):
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "reproduce.json", "code.json"}
     settings = json.loads((tmp_path / "run/reproduce.json").read_text())
     assert settings["overrides"]["cam.weight_decay"] == 1e-5 and settings["gpus"] == 2
+
+
+def test_a_run_folder_goes_on_with_its_own_preset(tmp_path):
+    run = str(tmp_path / "run")
+    asked = cli._parser().parse_args(["reproduce", "--run-dir", run])
+    cli._open(cli._parser().parse_args(["run", "data", "--preset", "tiny", "--run-dir", run]))
+    write_json(tmp_path / "run/reproduce.json", {"overrides": {"seeds": [3], "irn.crf": "dense"}})
+    assert cli._open(asked).config.preset == "tiny" and asked.overrides == {"seeds": [3], "irn.crf": "dense"}
+    asked = cli._parser().parse_args(["reproduce", "--run-dir", run, "--overrides", '{"irn.crf": "none"}'])
+    assert cli._open(asked).config.seeds == (3,) and asked.overrides["irn.crf"] == "none"
+    assert cli._open(cli._parser().parse_args(["run", "data", "--run-dir", run + "2"])).config.preset == "small"
 
 
 def test_photographs_without_masks_are_not_measured(tmp_path, capsys):

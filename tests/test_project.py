@@ -182,6 +182,10 @@ def test_book_prints_the_landing_page_last(clone):
     ]
 
 
+def test_book_of_a_run_folder_leaves_the_preset_to_the_folder(clone):
+    assert make(clone, "book", "RUN=runs/voc")[1][-1] == "-m sscnb reproduce --run-dir runs/voc --book"
+
+
 def test_book_goes_without_a_dense_crf_and_says_so(clone):
     done, calls = make(clone, "book", crf=1)
     assert done.returncode == 0, done.stderr
