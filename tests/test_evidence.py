@@ -93,9 +93,9 @@ def test_the_way_from_seed_to_segmentation():
         *segmented(0.7),
     ]
     table = lines(pipeline_table({"this run": rows}))
-    assert table[2][2:] == ["48.3", "66.3", "not printed"] and table[3][2:] == ["58.3", "71.9", "72.7"]
-    assert table[4] == ["this run", "baseline", "not run", "not run", "not run"]
-    assert table[5][-3:] == ["50.0", "60.0", "70.0"]
+    assert table[2][3:] == ["48.3", "66.3", "not printed"] and table[3][3:] == ["58.3", "71.9", "72.7"]
+    assert table[4] == ["this run", "baseline", "-", "not run", "not run", "not run"]
+    assert table[5][-4:] == ["dense", "50.0", "65.0", "70.0"]
 
 
 def test_sweep_finds_the_networks_of_its_preset():
