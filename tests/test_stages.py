@@ -10,8 +10,8 @@ import torch
 from conftest import make_photographs, snapshot
 from PIL import Image
 
-from sscnb.cam import class_activation, multi_scale_activation
 from sscnb.boundary import BoundaryIoU
+from sscnb.cam import class_activation, multi_scale_activation
 from sscnb.config import load_config
 from sscnb.datasets.transforms import to_tensor
 from sscnb.errors import UserError
