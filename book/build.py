@@ -16,7 +16,7 @@ import nbformat
 from sscnb import figures, paper
 from sscnb.claims import claims_table
 from sscnb.errors import UserError
-from sscnb.evidence import effects_table, evidence_table, pipeline_table, sweep_table
+from sscnb.evidence import effects_table, evidence_table, frontier_table, pipeline_table, sweep_table
 from sscnb.files import read_json
 from sscnb.report import describe_rows, ladder_table, reference_rows
 
@@ -63,7 +63,7 @@ def generated(run: Path) -> dict[str, str]:
     costs = read_json(costs)["rows"] if costs.is_file() else []
     parts = {f"table_{n}.md": evidence_table(n, sets, costs) for n in paper.CAPTIONS}
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
-    parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets)}
+    parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
 
@@ -160,12 +160,18 @@ def results_table(sets: dict[str, list[dict]]) -> str:
 def cost_table(costs: list[dict]) -> str:
     """Return the costs that are kept in book/results as tables, one for each quantity."""
     text = []
-    for metric, unit in {"peak memory": "GiB", "seconds per step": "s", "speed-up": "times"}.items():
+    for metric, unit in {
+        "peak memory": "GiB",
+        "resident peak": "GiB",
+        "seconds per step": "s",
+        "speed-up": "times",
+    }.items():
         rows = [row for row in costs if row["metric"] == metric]
         if rows:
             text += [f"## {metric.capitalize()}", "", f"| variant | step | setting | {unit} |", "|---|---|---|---|"]
             text += [f"| {r['variant']} | {r['options']} | {_setting(r['setting'])} | {r['value']:.2f} |" for r in rows]
-            text += ["", f"Device {rows[0]['device']}, {rows[0]['machine']}, {rows[0]['utc'][:10]}.", ""]
+            threads = f", {rows[0]['threads']} threads" if "threads" in rows[0] else ""
+            text += ["", f"Device {rows[0]['device']}, {rows[0]['machine']}{threads}, {rows[0]['utc'][:10]}.", ""]
     return "\n".join(text) or "Not measured."
 
 

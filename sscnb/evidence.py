@@ -118,6 +118,18 @@ def sweep_table(sets: Sets) -> str:
     return _markdown(head, lines, numbers=len(sets))
 
 
+def frontier_table() -> str:
+    """Return SSC and what later works report, as Markdown."""
+    seed, voc, coco = (paper.load(n).query("ours").iloc[0] for n in (2, 4, 6))
+    ours = {"method": "**SSC**", "seed": seed["seed"], "val": voc["val"], "test": voc["test"], "coco": coco["val"]}
+    head = ["method", "seed (VOC train)", "VOC val", "VOC test", "COCO val"]
+    lines = [
+        [row["method"], *("" if pd.isna(v) else f"{v:.1f}" for v in list(row.values())[1:])]
+        for row in [ours, *paper.load_frontier().to_dict("records")]
+    ]
+    return "\n".join(["::::{div} sortable", _markdown(head, lines, numbers=4), "::::"])
+
+
 def effects_table(sets: Sets) -> str:
     """Return the seed mIoU of variants with changed settings beside that of the same variant without, as Markdown."""
     swept = {name for rows in sets.values() if rows for p in SWEEPS for name in _names(p, rows).values()}

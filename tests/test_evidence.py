@@ -8,7 +8,14 @@ import pytest
 from sscnb import paper
 from sscnb.config import load_config
 from sscnb.errors import UserError
-from sscnb.evidence import effects_table, evidence_table, pipeline_table, segmentation_table, sweep_table
+from sscnb.evidence import (
+    effects_table,
+    evidence_table,
+    frontier_table,
+    pipeline_table,
+    segmentation_table,
+    sweep_table,
+)
 from sscnb.variants import sweep
 
 BIBLIOGRAPHY = (Path(__file__).resolve().parent.parent / "book/references.bib").read_text(encoding="utf-8")
@@ -104,6 +111,12 @@ def test_sweep_finds_the_networks_of_its_preset():
     by_value = {tuple(line[:2]): line[2:] for line in table[2:]}
     assert by_value["beta_a", "0.5"] == ["good", "40.0"] and by_value["beta_a", "1"] == ["chosen", "50.0"]
     assert by_value["beta_p", "5"] == ["lower", "not run"]
+
+
+def test_later_works_stand_under_ssc_with_its_printed_numbers():
+    table = [line for line in frontier_table().splitlines() if line.startswith("|")]
+    assert table[2] == "| **SSC** | 58.3 | 72.7 | 72.8 | 47.0 |"
+    assert "| CSRM |  |  |  | 50.4 |" in table
 
 
 def test_effects_are_variants_with_a_change_that_is_no_sweep():

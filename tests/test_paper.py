@@ -131,6 +131,13 @@ def test_sweep_has_the_ranges_of_the_text_and_no_invented_accuracy():
     assert sweep[sweep.chosen].set_index("parameter").value.to_dict() == {"beta_p": 1, "beta_a": 1, "r": 8}
 
 
+def test_later_works_are_no_rows_of_the_paper():
+    later = paper.load_frontier().set_index("method")
+    assert later.val.dropna().between(70, 80).all() and later.coco.dropna().between(45, 57).all()
+    assert later.loc["WeCLIP+"].dropna().to_dict() == {"test": 83.9, "coco": 56.3}
+    assert not set(later.index) & {"SSC"}
+
+
 @pytest.mark.parametrize("table", [0, 10, "IV"])
 def test_a_table_that_is_not_there(table):
     for function in (paper.load, paper.caption):

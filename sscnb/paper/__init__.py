@@ -70,8 +70,19 @@ def load_sweep() -> pd.DataFrame:
     return _read("figure_7.csv")
 
 
-def _read(name: str) -> pd.DataFrame:
+def load_frontier() -> pd.DataFrame:
+    """Return what works after SSC report from image-level labels: not from this paper, each in its own setting.
+
+    Columns: `method`, `seed` (VOC 2012 train), `val` and `test` (VOC 2012), `coco` (COCO val), mIoU in percent; NaN
+    where no number is known to us.
+
+    Source: the works themselves, by name.
+    """
+    return _read("frontier.csv", empty=("seed", "val", "test", "coco"))
+
+
+def _read(name: str, empty: tuple[str, ...] = ()) -> pd.DataFrame:
     with files(__name__).joinpath(name).open(encoding="utf-8") as lines:
         # Empty means "missing" in numeric columns alone: no text may turn into NaN, whatever it says.
-        missing = {"citation": [""], "gpu_gb": [""]}
+        missing = {column: [""] for column in ("citation", "gpu_gb", *empty)}
         return pd.read_csv(lines, keep_default_na=False, na_values=missing, dtype={"citation": "Int64"})
