@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+from PIL import Image
 
 from sscnb import figures, paper
 from sscnb.claims import claims_table
@@ -80,8 +81,10 @@ _MENDED = [
 
 def polish(html: Path, sources: list[Path]) -> None:
     """Mend the rendered pages, and take out what no reader loads: outputs of notebooks to download, maps of styles."""
+    smaller = smaller_pictures(html / "_images")
     for page in html.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
+        text = re.sub(r"(?<=_images/)[\w.-]+", lambda name: smaller.get(name[0], name[0]), text)
         for wrong, right in _MENDED:
             text = re.sub(wrong, right, text, flags=re.DOTALL)
         page.write_text(text, encoding="utf-8")
@@ -89,6 +92,18 @@ def polish(html: Path, sources: list[Path]) -> None:
         shutil.copy(source, html / "_sources/notebooks")
     for path in (html / "_static").rglob("*.map"):
         path.unlink()
+
+
+def smaller_pictures(folder: Path, above: int = 100_000) -> dict[str, str]:
+    """Turn PNG files of more than `above` bytes into WebP, as sharp and a fraction of the size; return the new names."""
+    names = {}
+    for path in folder.glob("*.png"):
+        if path.stat().st_size > above:
+            with Image.open(path) as picture:
+                picture.save(path.with_suffix(".webp"), quality=90)
+            path.unlink()
+            names[path.name] = path.with_suffix(".webp").name
+    return names
 
 
 def walk_pictures(run: Path) -> dict[int, Path]:

@@ -211,9 +211,17 @@ def test_rendered_pages_are_mended_and_lighter(build, tmp_path):
         '<script src="../_static/tex-svg.js?v=1"></script>',
         '<script defer="defer" src="../_static/tex-svg.js"></script>',
     )
-    (html / "page.html").write_text(f"<p>before</p>{thebe}{thebe}{deferred}{plain}<p>after</p>")
+    (html / "_images").mkdir()
+    Image.effect_noise((400, 400), 50).save(html / "_images/photo-1.png")
+    Image.new("RGB", (9, 9)).save(html / "_images/dot.png")
+    pictures = '<a href="../_images/photo-1.png"><img src="../_images/photo-1.png"></a><img src="_images/dot.png">'
+    (html / "page.html").write_text(f"<p>before</p>{thebe}{thebe}{deferred}{plain}{pictures}")
     build.polish(html, [source])
-    assert (html / "page.html").read_text() == f"<p>before</p>{deferred}<p>after</p>"
+    pictures = pictures.replace("photo-1.png", "photo-1.webp")
+    assert (html / "page.html").read_text() == f"<p>before</p>{deferred}{pictures}"
+    assert sorted(path.name for path in (html / "_images").iterdir()) == ["dot.png", "photo-1.webp"]
+    with Image.open(html / "_images/photo-1.webp") as picture:
+        assert picture.size == (400, 400)
     assert not (html / "_static/a.css.map").exists()
     assert (html / "_sources/notebooks/01.ipynb").read_bytes() == source.read_bytes()
 
