@@ -95,7 +95,7 @@ def polish(html: Path, sources: list[Path]) -> None:
 
 
 def smaller_pictures(folder: Path, above: int = 100_000) -> dict[str, str]:
-    """Turn PNG files of more than `above` bytes into WebP, as sharp and a fraction of the size; return the new names."""
+    """Turn PNG files of more than `above` bytes into WebP, a fraction of that; return the new name of each."""
     names = {}
     for path in folder.glob("*.png"):
         if path.stat().st_size > above:

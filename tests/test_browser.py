@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 WIDE, NARROW = 1440, 390
 LOOKS = [(WIDE, "light"), (NARROW, "light"), (WIDE, "dark")]
 TEX = re.compile(r"\$[^$\n]{1,200}\$|\\(?:frac|mathrm|bar|hat|sum|lVert|mathbb|times|beta|sigma|phi|ell)\b|\\[()\[\]]")
+MARKDOWN = re.compile(r"^\s*\|.*\|\s*$|\*\*\w|\]\(|^\s*(?:```|:::)", re.MULTILINE)
 PROBE = """
 const images = [...document.images];
 const text = document.querySelector("article, main, body").cloneNode(true);
@@ -144,8 +145,9 @@ def test_pictures_are_there_and_say_what_they_show(looks):
     assert not gathered(looks, "unnamed")
 
 
-def test_no_formula_is_left_as_source(looks):
-    left = {where: found for where, look in looks.items() if (found := TEX.findall(look["text"]))}
+@pytest.mark.parametrize("markup", [TEX, MARKDOWN], ids=["TeX", "Markdown"])
+def test_no_formula_and_no_table_is_left_as_source(looks, markup):
+    left = {where: found for where, look in looks.items() if (found := markup.findall(look["text"]))}
     assert not left
 
 
