@@ -16,8 +16,9 @@ from PIL import Image
 
 from sscnb import figures, paper
 from sscnb.claims import claims_table
+from sscnb.effects import effects_table, sweep_table
 from sscnb.errors import UserError
-from sscnb.evidence import effects_table, evidence_table, frontier_table, pipeline_table, sweep_table
+from sscnb.evidence import evidence_table, frontier_table, pipeline_table
 from sscnb.files import read_json
 from sscnb.report import describe_rows, ladder_table, reference_rows
 

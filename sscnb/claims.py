@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sscnb.report import NOT_RUN, own_split
+from sscnb.report import NOT_RUN, markdown_table, own_split
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ def check_claims(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 def claims_table(sets: Mapping[str, Sequence[dict[str, Any]]]) -> str:
     """Return the claims as Markdown, with difference and verdict for each set of rows, by its title."""
     checked = {title: check_claims(rows) for title, rows in sets.items()}
-    lines = [["claim", "paper", "metric", *checked], ["---"] * (3 + len(checked))]
+    lines = []
     for index, claim in enumerate(CLAIMS):
         found = [table.iloc[index] for table in checked.values()]
         cells = [NOT_RUN if f["verdict"] == NOT_RUN else f"{f['verdict']} ({f['difference']})" for f in found]
         lines.append([claim.text, claim.source, claim.metric.partition("/")[2].replace("_", " "), *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(["claim", "paper", "metric", *checked], lines, numbers=0)
 
 
 def _check(claim: Claim, values: dict[tuple[str, str, int], float]) -> dict[str, str]:

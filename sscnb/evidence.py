@@ -11,11 +11,9 @@ import pandas as pd
 from torch import nn
 
 from sscnb import paper
-from sscnb.config import load_config
-from sscnb.errors import UserError
 from sscnb.reconstruction import ReconstructionNet
-from sscnb.report import NOT_RUN, ladder_table, own_split, value_text
-from sscnb.variants import LADDER, SWEEPS, VARIANTS, sweep
+from sscnb.report import NOT_RUN, ladder_table, markdown_table, own_split, value_text
+from sscnb.variants import LADDER, VARIANTS
 
 Rows = Sequence[dict[str, Any]]
 Sets = Mapping[str, Rows]
@@ -76,7 +74,7 @@ def pipeline_table(sets: Sets) -> str:
             values = [_value(rows, "seed/mIoU", variant=variant), value_text(masks), value_text(predicted)]
             crf = masks[0]["crf"] if masks else "-"
             lines.append(["" if place else title, ("baseline", "SSC")[place], crf, *values])
-    return _markdown(head, lines, numbers=3)
+    return markdown_table(head, lines, numbers=3)
 
 
 def segmentation_table(sets: Sets) -> str:
@@ -97,25 +95,7 @@ def segmentation_table(sets: Sets) -> str:
     if not lines:
         return f"{NOT_RUN.capitalize()}."
     note = "CRF: first of the labels of the relation network, then of the predictions. The interval is over images."
-    return _markdown(head, lines, numbers=2) + "\n\n" + note
-
-
-def sweep_table(sets: Sets) -> str:
-    """Return the values of Fig. 7, what the paper says of each, and measured seed mIoU, as Markdown."""
-    printed = paper.load_sweep().set_index(["parameter", "value"])
-    head = ["parameter", "value", "paper", *sets]
-    lines = []
-    for parameter, values in SWEEPS.items():
-        for value in values:
-            verdict = (
-                "chosen" if printed.chosen[parameter, value] else "good" if printed.good[parameter, value] else "lower"
-            )
-            measured = [
-                _value(rows, "seed/mIoU", variant=_names(parameter, rows)[value]) if rows else NOT_RUN
-                for rows in sets.values()
-            ]
-            lines.append([parameter, f"{value:g}", verdict, *measured])
-    return _markdown(head, lines, numbers=len(sets))
+    return markdown_table(head, lines, numbers=2) + "\n\n" + note
 
 
 def frontier_table() -> str:
@@ -127,24 +107,7 @@ def frontier_table() -> str:
         [row["method"], *("" if pd.isna(v) else f"{v:.1f}" for v in list(row.values())[1:])]
         for row in [ours, *paper.load_frontier().to_dict("records")]
     ]
-    return "\n".join(["::::{div} sortable", _markdown(head, lines, numbers=4), "::::"])
-
-
-def effects_table(sets: Sets) -> str:
-    """Return the seed mIoU of variants with changed settings beside that of the same variant without, as Markdown."""
-    swept = {name for rows in sets.values() if rows for p in SWEEPS for name in _names(p, rows).values()}
-    lines = []
-    for title, rows in sets.items():
-        changed = dict.fromkeys(r["variant"] for r in rows if r["metric"] == "seed/mIoU" and "@" in r["variant"])
-        for name in [name for name in changed if name not in swept]:
-            base, _, change = name.partition("@")
-            values = (_value(rows, "seed/mIoU", variant=variant) for variant in (base, name))
-            lines.append([title, VARIANTS[base].title, f"`{change}`", *values])
-    return _markdown(["data", "variant", "change", "without", "with"], lines, numbers=2) if lines else "None yet."
-
-
-def _names(parameter: str, rows: Rows) -> dict[float, str]:
-    return sweep(parameter, load_config(rows[0]["preset"]))
+    return "\n".join(["::::{div} sortable", markdown_table(head, lines, numbers=4), "::::"])
 
 
 def _value(rows: Rows, metric: str, **labels: Any) -> str:
@@ -174,7 +137,7 @@ def _comparison(number: int) -> str:
         cells = [row["method"], work, row["venue"], *named, *(f"{row[c]:.1f}" for c in values)]
         lines.append([f"**{cell}**" if row["ours"] and cell and "{" not in cell else cell for cell in cells])
     # The class is what _static/tables.js looks for.
-    return "\n".join(["::::{div} sortable", _markdown(head, lines, numbers=len(values)), "::::"])
+    return "\n".join(["::::{div} sortable", markdown_table(head, lines, numbers=len(values)), "::::"])
 
 
 def _seed_table(sets: Sets) -> str:
@@ -185,7 +148,7 @@ def _seed_table(sets: Sets) -> str:
         for variant in variants or ["ssc"]:
             masks = [_value(rows, "pseudo/mIoU", variant=variant, crf=crf) for crf in ("none", "dense")]
             lines.append([title, VARIANTS[variant].title, _value(rows, "seed/mIoU", variant=variant), *masks])
-    return _markdown(head, lines, numbers=3)
+    return markdown_table(head, lines, numbers=3)
 
 
 def _of_table(number: int, rows: Rows) -> Rows:
@@ -206,9 +169,8 @@ def _errors_table(sets: Sets) -> str:
         for v in LADDER
         if own_split(rows, "seed/mIoU", variant=v)
     ]
-    return (
-        _markdown(head, lines, numbers=3) + "\n\nThe best threshold is known only with ground truth." if lines else ""
-    )
+    note = "\n\nThe best threshold is known only with ground truth."
+    return markdown_table(head, lines, numbers=3) + note if lines else ""
 
 
 def _loss_table(sets: Sets) -> str:
@@ -217,7 +179,7 @@ def _loss_table(sets: Sets) -> str:
         [name, f"{value:.1f}", *(_value(rows, "seed/mIoU", variant=variant) for rows in sets.values())]
         for (variant, name), value in zip(_LOSSES.items(), paper.load(8)["miou"], strict=True)
     ]
-    return _markdown(head, lines, numbers=len(head) - 1)
+    return markdown_table(head, lines, numbers=len(head) - 1)
 
 
 def _memory_table(costs: Rows) -> str:
@@ -235,7 +197,7 @@ def _memory_table(costs: Rows) -> str:
             ]
             cells.append(f"{found[0]:.1f}" if found else NOT_RUN)
         lines.append([VARIANTS[variant].title, "not printed" if pd.isna(value) else f"{value:.1f}", *cells])
-    return _markdown(head, lines, numbers=4)
+    return markdown_table(head, lines, numbers=4)
 
 
 def _decoder_table() -> str:
@@ -254,7 +216,7 @@ def _decoder_table() -> str:
     total = sum(p.numel() for layer in layers for p in layer.parameters())
     lines.append(["**all**", "", "", "", f"**{total:,}**"])
     head = ["block", "number", "paper: layers", "here: output for 20 x 32 x 32", "here: parameters"]
-    return _markdown(head, lines, numbers=2)
+    return markdown_table(head, lines, numbers=2)
 
 
 def _notes(number: int) -> list[str]:
@@ -264,11 +226,3 @@ def _notes(number: int) -> list[str]:
         if row["note"]
     ]
     return ["As printed:", "\n".join(notes)] if notes else []
-
-
-def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]], numbers: int) -> str:
-    """Return a Markdown table whose last `numbers` columns are aligned to the right."""
-    if any(len(line) != len(head) for line in lines):
-        raise UserError(f"a table with the columns {', '.join(head)} has lines of another length.")
-    rule = ["---"] * (len(head) - numbers) + ["---:"] * numbers
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])

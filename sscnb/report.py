@@ -84,6 +84,18 @@ def value_text(rows: Sequence[dict[str, Any]]) -> str:
     return mean_and_deviation(rows, [rows[0]["metric"]])[rows[0]["metric"]].item()
 
 
+def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]], numbers: int) -> str:
+    """Return a Markdown table whose last `numbers` columns are aligned to the right.
+
+    Raises:
+        UserError: a line has not as many cells as the head.
+    """
+    if any(len(line) != len(head) for line in lines):
+        raise UserError(f"a table with the columns {', '.join(head)} has lines of another length.")
+    rule = ["---"] * (len(head) - numbers) + ["---:"] * numbers
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
+
+
 def ladder_table(columns: Mapping[str, Sequence[dict[str, Any]]]) -> str:
     """Return the results table as Markdown: the paper's seeds beside measured ones, one column a set of rows.
 
@@ -93,11 +105,11 @@ def ladder_table(columns: Mapping[str, Sequence[dict[str, Any]]]) -> str:
     printed = paper.load(7)["miou"]
     tables = {title: _seeds(rows) for title, rows in columns.items()}
     head = ["method", "paper: VOC 2012 train", *tables]
-    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    lines = []
     for variant, value in zip(LADDER, printed, strict=True):
         cells = [VARIANTS[variant].title, f"{value:.1f}", *(table.get(variant, NOT_RUN) for table in tables.values())]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown_table(head, lines, numbers=len(head) - 1)
 
 
 def describe_rows(rows: Sequence[dict[str, Any]]) -> str:

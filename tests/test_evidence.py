@@ -7,15 +7,9 @@ import pytest
 
 from sscnb import paper
 from sscnb.config import load_config
+from sscnb.effects import effects_table, sweep_table
 from sscnb.errors import UserError
-from sscnb.evidence import (
-    effects_table,
-    evidence_table,
-    frontier_table,
-    pipeline_table,
-    segmentation_table,
-    sweep_table,
-)
+from sscnb.evidence import evidence_table, frontier_table, pipeline_table, segmentation_table
 from sscnb.variants import sweep
 
 BIBLIOGRAPHY = (Path(__file__).resolve().parent.parent / "book/references.bib").read_text(encoding="utf-8")
@@ -119,10 +113,20 @@ def test_later_works_stand_under_ssc_with_its_printed_numbers():
     assert "| CSRM |  |  |  | 50.4 |" in table
 
 
-def test_effects_are_variants_with_a_change_that_is_no_sweep():
-    swept = sweep("beta_p", load_config("tiny"))[2]
-    rows = [row("seed/mIoU", v, n) for n, v in {"drs": 0.4, 'drs@cam.fidelity="released"': 0.45, swept: 0.3}.items()]
-    assert lines(effects_table({"x": rows}))[2:] == [["x", "+ DRS", '`cam.fidelity="released"`', "40.0", "45.0"]]
+def test_a_sweep_compares_equal_seeds():
+    name = sweep("beta_a", load_config("tiny"))[0.5]
+    rows = [row("seed/mIoU", 0.5), row("seed/mIoU", 0.7, seed=1), row("seed/mIoU", 0.4, name)]
+    by_value = {tuple(line[:2]): line[3] for line in lines(sweep_table({"this run": rows}))[2:]}
+    assert by_value["beta_a", "1"] == "50.0" and by_value["beta_p", "1"].startswith("60.0 ±")
+
+
+def test_effects_are_variants_with_a_change_that_is_no_sweep_beside_equal_seeds():
+    change, swept = 'drs@cam.fidelity="released"', sweep("beta_p", load_config("tiny"))[2]
+    rows = [row("seed/mIoU", value, name) for name, value in {"drs": 0.4, change: 0.45, swept: 0.3}.items()]
+    rows += [row("seed/over", value, name) for name, value in {"drs": 0.2, change: 0.1}.items()]
+    rows += [row("seed/mIoU", 0.9, "drs", seed=1)]
+    expected = ["x", "+ DRS", '`cam.fidelity="released"`', "1", "40.0", "45.0", "20.0", "10.0"]
+    assert lines(effects_table({"x": rows}))[2:] == [expected]
     assert effects_table({"x": []}) == "None yet."
 
 

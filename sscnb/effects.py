@@ -1,0 +1,67 @@
+"""What a changed setting does, as Markdown: the sweeps of Fig. 7, and the effects of other changes.
+
+Rows are compared with rows of the same seeds. `sets` are result rows by the title of where they come from.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sscnb import paper
+from sscnb.config import load_config
+from sscnb.report import markdown_table, own_split, value_text
+from sscnb.variants import SWEEPS, VARIANTS, sweep
+
+Rows = Sequence[dict[str, Any]]
+Sets = Mapping[str, Rows]
+
+
+def sweep_table(sets: Sets) -> str:
+    """Return the values of Fig. 7, what the paper says of each, and measured seed mIoU, as Markdown."""
+    printed = paper.load_sweep().set_index(["parameter", "value"])
+    head = ["parameter", "value", "paper", *sets]
+    lines = []
+    for parameter, values in SWEEPS.items():
+        columns = [_sweep(parameter, rows) for rows in sets.values()]
+        for value in values:
+            verdict = (
+                "chosen" if printed.chosen[parameter, value] else "good" if printed.good[parameter, value] else "lower"
+            )
+            lines.append([parameter, f"{value:g}", verdict, *(column[value] for column in columns)])
+    return markdown_table(head, lines, numbers=len(sets))
+
+
+def effects_table(sets: Sets) -> str:
+    """Return variants with changed settings beside the same without the change, of the same seeds, as Markdown."""
+    lines = []
+    for title, rows in sets.items():
+        swept = {name for p in SWEEPS for name in _names(p, rows).values()}
+        changed = dict.fromkeys(r["variant"] for r in rows if r["metric"] == "seed/mIoU" and "@" in r["variant"])
+        for name in [name for name in changed if name not in swept]:
+            base, _, change = name.partition("@")
+            seeds = _shared_seeds(rows, (base, name))
+            metrics = ("seed/mIoU", "seed/over")
+            values = [_of_seeds(rows, metric, variant, seeds) for metric in metrics for variant in (base, name)]
+            lines.append([title, VARIANTS[base].title, f"`{change}`", str(len(seeds)), *values])
+    head = ["data", "variant", "change", "seeds", "mIoU without", "with", "over-activation without", "with"]
+    return markdown_table(head, lines, numbers=5) if lines else "None yet."
+
+
+def _names(parameter: str, rows: Rows) -> dict[float, str]:
+    return sweep(parameter, load_config(rows[0]["preset"])) if rows else dict.fromkeys(SWEEPS[parameter], "")
+
+
+def _sweep(parameter: str, rows: Rows) -> dict[float, str]:
+    """Return the seed mIoU of each of a parameter's values, over the seeds that all of the measured ones have."""
+    names = _names(parameter, rows)
+    seeds = _shared_seeds(rows, names.values())
+    return {value: _of_seeds(rows, "seed/mIoU", name, seeds) for value, name in names.items()}
+
+
+def _shared_seeds(rows: Rows, variants: Iterable[str]) -> set[int]:
+    """Return the seeds that all of these variants have been measured with, as far as they have been at all."""
+    seeds = [{r["seed"] for r in own_split(rows, "seed/mIoU", variant=name)} for name in variants]
+    return set.intersection(*filter(None, seeds)) if any(seeds) else set()
+
+
+def _of_seeds(rows: Rows, metric: str, variant: str, seeds: set[int]) -> str:
+    return value_text([r for r in own_split(rows, metric, variant=variant) if r["seed"] in seeds])
