@@ -78,8 +78,8 @@ def pipeline_table(sets: Sets) -> str:
 
 
 def segmentation_table(sets: Sets) -> str:
-    """Return every measured segmentation as Markdown, with the interval over images where one network was measured."""
-    head = ["data", "masks learned from", "backbone", "split", "CRF", "mIoU", "95 % interval"]
+    """Return every measured segmentation as Markdown, with interval and retention: its share of the upper bound."""
+    head = ["data", "masks learned from", "backbone", "split", "CRF", "mIoU", "95 % interval", "retention"]
     names = ("variant", "backbone", "pseudo_crf", "crf", "split")
     lines = []
     for title, rows in sets.items():
@@ -88,14 +88,18 @@ def segmentation_table(sets: Sets) -> str:
             labels = dict(zip(names, kind, strict=True))
             source, backbone, pseudo_crf, crf, split = kind
             name = "true masks (upper bound)" if source == "truth" else VARIANTS[source.partition("@")[0]].title
-            ends = [own_split(rows, f"segmentation/mIoU_{end}", **labels) for end in ("low", "high")]
-            interval = " to ".join(map(value_text, ends)) if all(len(end) == 1 for end in ends) else ""
-            value = _value(rows, "segmentation/mIoU", **labels)
-            lines.append([title, name, backbone, split, f"{pseudo_crf or '-'}, {crf}", value, interval])
+            value, low, high = (own_split(rows, f"segmentation/mIoU{end}", **labels) for end in ("", "_low", "_high"))
+            interval = f"{100 * _mean(low):.1f} to {100 * _mean(high):.1f}" if low and high else ""
+            bound = own_split(rows, "segmentation/mIoU", variant="truth", backbone=backbone, crf=crf, split=split)
+            crfs = f"{pseudo_crf or '-'}, {crf}"
+            lines.append([title, name, backbone, split, crfs, value_text(value), interval, _retention(value, bound)])
     if not lines:
         return f"{NOT_RUN.capitalize()}."
-    note = "CRF: first of the labels of the relation network, then of the predictions. The interval is over images."
-    return markdown_table(head, lines, numbers=2) + "\n\n" + note
+    note = (
+        "CRF: first of the labels of the relation network, then of the predictions. The interval is over images, its "
+        "ends are means over seeds. Retention: mIoU divided by that of true masks, over the same seeds."
+    )
+    return markdown_table(head, lines, numbers=3) + "\n\n" + note
 
 
 def frontier_table() -> str:
@@ -112,6 +116,19 @@ def frontier_table() -> str:
 
 def _value(rows: Rows, metric: str, **labels: Any) -> str:
     return value_text(own_split(rows, metric, **labels))
+
+
+def _mean(rows: Rows) -> float:
+    return sum(r["value"] for r in rows) / len(rows)
+
+
+def _retention(rows: Rows, bound: Rows) -> str:
+    """Return the mean of the rows as a share of that of the upper bound, in percent, over the seeds of both."""
+    both = {r["seed"] for r in rows} & {r["seed"] for r in bound}
+    if not both or rows[0]["variant"] == "truth":
+        return ""
+    weak, full = ([r for r in part if r["seed"] in both] for part in (rows, bound))
+    return f"{100 * _mean(weak) / _mean(full):.0f} %"
 
 
 def _one_kind(rows: Rows, metric: str, variant: str) -> Rows:

@@ -77,10 +77,10 @@ def test_each_kind_of_segmentation_has_its_own_line():
     rows += segmented(0.5, "baseline") + segmented(0.6, "baseline", seed=1)
     table = lines(segmentation_table({"x": rows}))[2:]
     assert [line[4:] for line in table] == [
-        ["dense, none", "70.0", "68.0 to 73.0"],
-        ["dense, dense", "72.0", "70.0 to 75.0"],
-        ["-, none", "90.0", "88.0 to 93.0"],
-        ["dense, none", "55.0 ± 7.1", ""],
+        ["dense, none", "70.0", "68.0 to 73.0", "78 %"],
+        ["dense, dense", "72.0", "70.0 to 75.0", ""],
+        ["-, none", "90.0", "88.0 to 93.0", ""],
+        ["dense, none", "55.0 ± 7.1", "53.0 to 58.0", "56 %"],  # .5 of .9: the second seed has no upper bound
     ]
     assert table[2][1] == "true masks (upper bound)"
     assert segmentation_table({"x": []}) == "Not run."
