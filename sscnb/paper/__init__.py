@@ -71,7 +71,7 @@ def load_sweep() -> pd.DataFrame:
 
 
 def load_frontier() -> pd.DataFrame:
-    """Return what works after SSC report from image-level labels: not from this paper, each in its own setting.
+    """Return what works beside and after SSC report from image-level labels: not from this paper, each in its setting.
 
     Columns: `method`, `seed` (VOC 2012 train), `val` and `test` (VOC 2012), `coco` (COCO val), mIoU in percent; NaN
     where no number is known to us.
