@@ -42,7 +42,7 @@ def effects_table(sets: Sets) -> str:
             metrics = ("seed/mIoU", "seed/over")
             values = [_of_seeds(rows, metric, variant, seeds) for metric in metrics for variant in (base, name)]
             lines.append([title, VARIANTS[base].title, f"`{change}`", str(len(seeds)), *values])
-    head = ["data", "variant", "change", "seeds", "mIoU without", "with", "over-activation without", "with"]
+    head = ["data", "variant", "change", "seeds", "mIoU without", "with", "over without", "with"]
     return markdown_table(head, lines, numbers=5) if lines else "None yet."
 
 
