@@ -41,9 +41,9 @@ def effects_table(sets: Sets) -> str:
             seeds = _shared_seeds(rows, (base, name))
             metrics = ("seed/mIoU", "seed/over")
             values = [_of_seeds(rows, metric, variant, seeds) for metric in metrics for variant in (base, name)]
-            lines.append([title, VARIANTS[base].title, f"`{change}`", str(len(seeds)), *values])
-    head = ["data", "variant", "change", "seeds", "mIoU without", "with", "over without", "with"]
-    return markdown_table(head, lines, numbers=5) if lines else "None yet."
+            lines.append([title, VARIANTS[base].title, f"`{change}`", *values])
+    head = ["data", "variant", "change", "mIoU without", "with", "over without", "with"]
+    return markdown_table(head, lines, numbers=4) if lines else "None yet."
 
 
 def _names(parameter: str, rows: Rows) -> dict[float, str]:
