@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from sscnb.cam import class_activation, classification_loss
 from sscnb.config import load_config, override
 from sscnb.cost import estimate_step, measure_step, prepare_step
-from sscnb.datasets.scenes import CLASSES as SCENE_CLASSES
+from sscnb.datasets.scenes.writing import CLASSES as SCENE_CLASSES
 from sscnb.files import read_json, write_json
 from sscnb.modulation import erode, region_mean
 from sscnb.objective import Objective, build_objective

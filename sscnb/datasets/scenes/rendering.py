@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sscnb.datasets.scene_drawing import NOTHING, PART, Sprite
-from sscnb.datasets.scene_grounds import GROUNDS, draw_place
-from sscnb.datasets.scene_rules import CLASSES, HOMEBODY, OWN_GROUND, SPLITS, SceneConfig
-from sscnb.datasets.scene_toys import CLUTTER, FAMILIES, PARTS, draw_clutter, draw_toy
+from sscnb.datasets.scenes.drawing import NOTHING, PART, Sprite
+from sscnb.datasets.scenes.grounds import GROUNDS, draw_place
+from sscnb.datasets.scenes.rules import CLASSES, HOMEBODY, OWN_GROUND, SPLITS, SceneConfig
+from sscnb.datasets.scenes.toys import CLUTTER, FAMILIES, PARTS, draw_clutter, draw_toy
 from sscnb.errors import UserError
 
 IGNORE = 255

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sscnb.datasets.scene_drawing import (
+from sscnb.datasets.scenes.drawing import (
     DETAIL,
     INK,
     PART,

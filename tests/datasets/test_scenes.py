@@ -11,9 +11,9 @@ from PIL import Image
 from sscnb.datasets import scenes
 from sscnb.datasets.folder import open_dataset
 from sscnb.datasets.palette import save_mask, voc_palette
-from sscnb.datasets.scene_drawing import NOTHING, PART
-from sscnb.datasets.scene_toys import PARTS, draw_toy
-from sscnb.datasets.scenes import CLASSES, SceneConfig, describe_rules, render_scene, scene_id, write_scenes
+from sscnb.datasets.scenes.drawing import NOTHING, PART
+from sscnb.datasets.scenes.toys import PARTS, draw_toy
+from sscnb.datasets.scenes.writing import CLASSES, SceneConfig, describe_rules, render_scene, scene_id, write_scenes
 from sscnb.errors import UserError
 
 SMALL = SceneConfig(size=64, train=8, val=8)

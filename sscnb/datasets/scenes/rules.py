@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from sscnb.datasets.scene_grounds import GROUNDS
-from sscnb.datasets.scene_toys import FAMILIES, PARTS
+from sscnb.datasets.scenes.grounds import GROUNDS
+from sscnb.datasets.scenes.toys import FAMILIES, PARTS
 from sscnb.errors import UserError
 
 CLASSES: tuple[str, ...] = tuple(PARTS)

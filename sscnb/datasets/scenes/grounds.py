@@ -6,7 +6,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from sscnb.datasets.scene_drawing import Colour, noise, tint
+from sscnb.datasets.scenes.drawing import Colour, noise, tint
 
 
 def _flat(colour: Colour, side: int) -> np.ndarray:

@@ -18,8 +18,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from sscnb.datasets.palette import save_mask
-from sscnb.datasets.scene_rendering import Scene, render_scene
-from sscnb.datasets.scene_rules import CLASSES, SPLITS, SceneConfig, describe_rules
+from sscnb.datasets.scenes.rendering import Scene, render_scene
+from sscnb.datasets.scenes.rules import CLASSES, SPLITS, SceneConfig, describe_rules
 from sscnb.errors import UserError
 from sscnb.files import read_json
 
