@@ -31,15 +31,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sscnb.cam import class_activation, classification_loss
-from sscnb.config import load_config, override
 from sscnb.cost import estimate_step, measure_step, prepare_step
 from sscnb.datasets.scenes.writing import CLASSES as SCENE_CLASSES
 from sscnb.files import read_json, write_json
 from sscnb.modulation import erode, region_mean
 from sscnb.objective import Objective, build_objective
 from sscnb.run import provenance
-from sscnb.settings import Config
-from sscnb.variants import LADDER, Variant
+from sscnb.settings.config import load_config, override
+from sscnb.settings.schema import Config
+from sscnb.settings.variants import LADDER, Variant
 
 RESULTS = Path(__file__).parent.parent / "book" / "results" / "cost.json"
 CLASSES = 20

@@ -12,9 +12,9 @@ from typing import Any
 from sscnb import __version__, cli_data
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
-from sscnb.presets import PRESETS
 from sscnb.run import Run, open_run, project_root, stamp_code
-from sscnb.variants import find_variant
+from sscnb.settings.presets import PRESETS
+from sscnb.settings.variants import find_variant
 
 STAGES = ("data", "superpixels", "cam", "cams", "seeds", "ir_labels", "irn", "pseudo", "pseudo_eval")
 STAGES += ("segmentation", "predictions", "segmentation_eval")

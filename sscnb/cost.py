@@ -18,11 +18,11 @@ from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sscnb.config import override
 from sscnb.errors import UserError
 from sscnb.objective import build_objective, build_optimizers
-from sscnb.settings import Config
-from sscnb.variants import Variant, find_variant
+from sscnb.settings.config import override
+from sscnb.settings.schema import Config
+from sscnb.settings.variants import Variant, find_variant
 
 GIB = 2**30
 

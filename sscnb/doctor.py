@@ -7,11 +7,11 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
-from sscnb.config import load_config
 from sscnb.datasets import open_dataset
 from sscnb.errors import UserError
-from sscnb.presets import PRESETS
 from sscnb.run import project_root
+from sscnb.settings.config import load_config
+from sscnb.settings.presets import PRESETS
 
 PACKAGES = (
     "torch",

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sscnb import paper
-from sscnb.config import load_config
 from sscnb.report import markdown_table, own_split, value_text
-from sscnb.variants import SWEEPS, VARIANTS, sweep
+from sscnb.settings.config import load_config
+from sscnb.settings.variants import SWEEPS, VARIANTS, sweep
 
 Rows = Sequence[dict[str, Any]]
 Sets = Mapping[str, Rows]

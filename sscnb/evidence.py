@@ -13,7 +13,7 @@ from torch import nn
 from sscnb import paper
 from sscnb.reconstruction import ReconstructionNet
 from sscnb.report import NOT_RUN, ladder_table, markdown_table, own_split, value_text
-from sscnb.variants import LADDER, VARIANTS
+from sscnb.settings.variants import LADDER, VARIANTS
 
 Rows = Sequence[dict[str, Any]]
 Sets = Mapping[str, Rows]

@@ -11,8 +11,8 @@ from sscnb.cam import CAMNet, classification_loss
 from sscnb.drs import Suppression
 from sscnb.modulation import alignment_loss
 from sscnb.reconstruction import PerceptualLoss, ReconstructionNet, pixel_loss
-from sscnb.settings import Config
-from sscnb.variants import Variant
+from sscnb.settings.schema import Config
+from sscnb.settings.variants import Variant
 
 
 class Objective(nn.Module):

@@ -9,17 +9,17 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from sscnb.config import override
 from sscnb.crf import require_crf
 from sscnb.datasets.images import SUFFIXES, read_image
 from sscnb.datasets.palette import save_mask
 from sscnb.errors import UserError, nearest
 from sscnb.figures import overlay_mask
 from sscnb.files import read_json, replacing
-from sscnb.presets import PRESETS
 from sscnb.run import project_root
 from sscnb.segmentation import predict_mask
-from sscnb.settings import SegmentationSettings
+from sscnb.settings.config import override
+from sscnb.settings.presets import PRESETS
+from sscnb.settings.schema import SegmentationSettings
 from sscnb.stage_segmentation import load_net
 
 LIMIT = 1024  # pixels of the long side, unless another limit is asked for: what a processor with a few GB can do

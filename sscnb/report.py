@@ -10,7 +10,7 @@ from sscnb import paper
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
 from sscnb.run import Run, project_root
-from sscnb.variants import LADDER, VARIANTS
+from sscnb.settings.variants import LADDER, VARIANTS
 
 NOT_RUN = "not run"
 SHARES = ("mIoU", "IoU", "over", "under", "confused", "best_mIoU", "best_over", "best_under", "best_confused")

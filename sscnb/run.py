@@ -21,12 +21,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sscnb.config import load_config, settings_dict, settings_hash
 from sscnb.datasets.folder import Dataset, open_dataset
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
-from sscnb.settings import Config
-from sscnb.variants import find_variant
+from sscnb.settings.config import load_config, settings_dict, settings_hash
+from sscnb.settings.schema import Config
+from sscnb.settings.variants import find_variant
 
 _ELSEWHERE = "Choose another run folder with run_dir."
 Result = dict[str, Any]  # what a stage wrote into results.json: `rows`, and fields of its own

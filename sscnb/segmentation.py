@@ -17,7 +17,7 @@ from sscnb.crf import refine_probabilities
 from sscnb.datasets.folder import IGNORE
 from sscnb.datasets.training_data import UNTRUSTED
 from sscnb.datasets.transforms import Sample, resize_long, to_tensor
-from sscnb.settings import SegmentationSettings
+from sscnb.settings.schema import SegmentationSettings
 
 
 class DeepLabV2(nn.Module):

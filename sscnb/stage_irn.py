@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sscnb.backbones import build_backbone
-from sscnb.config import settings_dict
 from sscnb.crf import require_crf
 from sscnb.datasets import IGNORE, Dataset
 from sscnb.datasets.images import read_mask
@@ -25,10 +24,11 @@ from sscnb.irn_loss import labels_on_grid, relation_loss
 from sscnb.parallel import in_processes
 from sscnb.pseudo_masks import ir_label
 from sscnb.run import Result, Run, Stage
-from sscnb.settings import IRNSettings
+from sscnb.settings.config import settings_dict
+from sscnb.settings.schema import IRNSettings
+from sscnb.settings.variants import find_variant
 from sscnb.stage_seeds import load_cams
 from sscnb.training import Schedule, device, device_name, fit, load_checkpoint, load_state
-from sscnb.variants import find_variant
 
 _NOT_SAVED = ("net.backbone.",)  # it is frozen
 _MEAN_IMAGES = 100  # for the mean displacement: two numbers, which hundreds of cells an image settle soon

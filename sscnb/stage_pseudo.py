@@ -13,7 +13,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sscnb.boundary import BoundaryIoU
-from sscnb.config import settings_dict
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.palette import save_mask
 from sscnb.datasets.transforms import to_tensor
@@ -24,6 +23,7 @@ from sscnb.parallel import in_processes
 from sscnb.pseudo_masks import confidence_mask, pseudo_mask, walk_scores
 from sscnb.random_walk import random_walk
 from sscnb.run import Result, Run
+from sscnb.settings.config import settings_dict
 from sscnb.stage_irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, worker_count
 from sscnb.stage_seeds import evaluate_seeds, load_cams, not_measured, read_arrays, summary
 from sscnb.training import device, device_name

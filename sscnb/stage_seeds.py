@@ -16,7 +16,7 @@ from sscnb.datasets import Dataset
 from sscnb.errors import UserError
 from sscnb.evaluation import ConfusionMatrix, ThresholdCurve, class_iou, foreground_errors, seed_from_activation
 from sscnb.run import Result, Run, Stage
-from sscnb.variants import find_variant
+from sscnb.settings.variants import find_variant
 
 
 def read_arrays(path: Path, names: Sequence[str], written_by: str, results: Path) -> dict[str, np.ndarray]:

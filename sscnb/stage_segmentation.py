@@ -8,7 +8,6 @@ from torch import nn
 from tqdm import tqdm
 
 from sscnb.boundary import BoundaryIoU
-from sscnb.config import settings_dict
 from sscnb.cotrain import CoTrainingObjective, TwoNets
 from sscnb.crf import require_crf
 from sscnb.datasets import Dataset
@@ -20,10 +19,11 @@ from sscnb.evaluation import ConfusionMatrix, bootstrap_interval, class_iou, def
 from sscnb.failures import FailureRules, find_failures
 from sscnb.run import Result, Run, Stage
 from sscnb.segmentation import SegmentationObjective, build_deeplab, build_optimizer, predict_mask
-from sscnb.settings import SegmentationSettings
+from sscnb.settings.config import settings_dict
+from sscnb.settings.schema import SegmentationSettings
+from sscnb.settings.variants import find_variant
 from sscnb.stage_seeds import not_measured
 from sscnb.training import Schedule, device, device_name, fit, load_checkpoint, load_state
-from sscnb.variants import find_variant
 
 TRUTH = "truth"  # the source that is no variant: true masks, for the upper bound
 _INFERENCE = ("test_scales", "flip", "crf")

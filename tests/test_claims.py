@@ -3,7 +3,7 @@
 import pytest
 
 from sscnb.claims import CLAIMS, check_claims, claims_table
-from sscnb.variants import VARIANTS
+from sscnb.settings.variants import VARIANTS
 
 
 def rows(metric, **values):

@@ -8,11 +8,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import DeviceType
 from torch.utils.checkpoint import checkpoint
 
-from sscnb.config import load_config
 from sscnb.cost import GIB, MemoryTracker, estimate_step, example_batch, measure_step, prepare_step, training_step
 from sscnb.errors import UserError
 from sscnb.objective import build_objective, build_optimizers
-from sscnb.variants import find_variant
+from sscnb.settings.config import load_config
+from sscnb.settings.variants import find_variant
 
 PATH = Path(__file__).parent.parent / "benchmarks" / "training_step.py"
 SPEC = importlib.util.spec_from_file_location("training_step_benchmark", PATH)

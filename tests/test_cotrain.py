@@ -7,7 +7,7 @@ from torch import nn
 from sscnb import cotrain
 from sscnb.cotrain import CoTrainingObjective, TwoNets, at_contour, class_mix
 from sscnb.segmentation import build_deeplab
-from sscnb.settings import SegmentationSettings
+from sscnb.settings.schema import SegmentationSettings
 
 LITE = SegmentationSettings(backbone="efficientnet_lite0", weights="random", rates=(1, 2))
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from sscnb import paper
-from sscnb.config import load_config
 from sscnb.effects import effects_table, sweep_table
 from sscnb.errors import UserError
 from sscnb.evidence import evidence_table, frontier_table, pipeline_table, segmentation_table
-from sscnb.variants import sweep
+from sscnb.settings.config import load_config
+from sscnb.settings.variants import sweep
 
 BIBLIOGRAPHY = (Path(__file__).resolve().parent.parent / "book/references.bib").read_text(encoding="utf-8")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy
 import pytest
 
-from sscnb.config import load_config
 from sscnb.errors import UserError
 from sscnb.notebook import PARAMETERS, begin
+from sscnb.settings.config import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 

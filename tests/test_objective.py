@@ -5,12 +5,12 @@ import torch
 from torch import nn
 
 from sscnb.cam import classification_loss
-from sscnb.config import load_config
 from sscnb.errors import UserError
 from sscnb.modulation import alignment_loss
 from sscnb.objective import build_objective, build_optimizers
 from sscnb.reconstruction import pixel_loss
-from sscnb.variants import LADDER, VARIANTS, Variant, find_variant
+from sscnb.settings.config import load_config
+from sscnb.settings.variants import LADDER, VARIANTS, Variant, find_variant
 
 SMALL = {"cam.weights": "random", "reconstruction.loss_weights": "random", "reconstruction.width": 8, "cam.crop": 64}
 CONFIG = load_config("tiny", SMALL | {"reconstruction.beta": 3, "modulation.beta": 5})

@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 
 from sscnb.cli import main
-from sscnb.config import settings_dict
 from sscnb.datasets.images import read_image
 from sscnb.errors import UserError
 from sscnb.files import write_json
 from sscnb.predict import describe, find_network, load_network, predict_files, settings_from
 from sscnb.segmentation import predict_mask
-from sscnb.settings import SegmentationSettings
+from sscnb.settings.config import settings_dict
+from sscnb.settings.schema import SegmentationSettings
 from sscnb.stage_segmentation import build_net
 
 SETTINGS = SegmentationSettings(backbone="efficientnet_lite0", weights="random", rates=(1, 2), test_scales=(1.0,))

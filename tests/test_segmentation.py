@@ -23,7 +23,7 @@ from sscnb.segmentation import (
     strongest,
     to_pixels,
 )
-from sscnb.settings import SegmentationSettings
+from sscnb.settings.schema import SegmentationSettings
 
 LITE = SegmentationSettings(backbone="efficientnet_lite0", weights="random", test_scales=(1.0,), rates=(1, 2))
 

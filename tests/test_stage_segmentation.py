@@ -14,7 +14,6 @@ from PIL import Image
 
 from sscnb import stage_segmentation
 from sscnb.cli import main
-from sscnb.config import load_config, settings_dict
 from sscnb.datasets import open_dataset
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.errors import UserError
@@ -22,6 +21,8 @@ from sscnb.evaluation import ConfusionMatrix
 from sscnb.files import write_json
 from sscnb.run import open_run
 from sscnb.segmentation import predict_mask
+from sscnb.settings.config import load_config, settings_dict
+from sscnb.settings.variants import segmentation_sources
 from sscnb.stage_data import prepare_data
 from sscnb.stage_segmentation import (
     evaluate_segmentation,
@@ -30,7 +31,6 @@ from sscnb.stage_segmentation import (
     segmentation_stage,
     train_segmentation,
 )
-from sscnb.variants import segmentation_sources
 
 SMALL = {
     "data.scenes.size": 48,

@@ -12,11 +12,11 @@ from PIL import Image
 
 from sscnb.boundary import BoundaryIoU
 from sscnb.cam import class_activation, multi_scale_activation
-from sscnb.config import load_config
 from sscnb.datasets.transforms import to_tensor
 from sscnb.errors import UserError
 from sscnb.evaluation import ConfusionMatrix, seed_from_activation
 from sscnb.run import open_run
+from sscnb.settings.config import load_config
 from sscnb.stage_cam import cam_stage, infer_cams, load_cam_net, load_objective, train_cam
 from sscnb.stage_data import make_superpixels, prepare_data
 from sscnb.stage_seeds import evaluate_seeds, load_cams

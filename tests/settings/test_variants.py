@@ -2,9 +2,9 @@
 
 import pytest
 
-from sscnb.config import load_config
 from sscnb.errors import UserError
-from sscnb.variants import LADDER, SWEEPS, VARIANTS, find_variant, sweep
+from sscnb.settings.config import load_config
+from sscnb.settings.variants import LADDER, SWEEPS, VARIANTS, find_variant, sweep
 
 
 def test_the_ladder_adds_one_part_at_a_time():

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, get_args, get_origin
 
 from sscnb.errors import UserError, nearest
-from sscnb.presets import PRESETS
-from sscnb.settings import Config
+from sscnb.settings.presets import PRESETS
+from sscnb.settings.schema import Config
 
 
 def load_config(preset: str, overrides: dict[str, Any] | None = None) -> Config:

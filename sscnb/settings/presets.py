@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sscnb.datasets.scenes.writing import SceneConfig
-from sscnb.settings import (
+from sscnb.settings.schema import (
     CAMSettings,
     Config,
     DataSettings,

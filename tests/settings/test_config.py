@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from sscnb.config import load_config, override, setting_names, settings_dict, settings_hash
 from sscnb.errors import UserError
-from sscnb.presets import PRESETS
+from sscnb.settings.config import load_config, override, setting_names, settings_dict, settings_hash
+from sscnb.settings.presets import PRESETS
 
 
 def refusal(preset="tiny", overrides=None) -> str:
