@@ -15,7 +15,7 @@ class CAMNet(nn.Module):
     """Backbone and 1x1 classifier without bias.
 
     Args:
-        backbone: five feature maps out, as `sscnb.backbones.build_backbone` makes it.
+        backbone: five feature maps out, as `sscnb.networks.backbones.build_backbone` makes it.
         num_classes: C, without background.
         suppression: applied to the backbone's maps, as `sscnb.drs.Suppression` (Eq. 3); none for the baseline.
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sscnb.datasets.folder import IGNORE
-from sscnb.datasets.training_data import UNTRUSTED
+from sscnb.networks.training_data import UNTRUSTED
 from sscnb.segmentation import DeepLabV2, pixel_loss, to_pixels
 
 BOUNDARY = 0.2  # how much more a pixel at a contour counts (release)

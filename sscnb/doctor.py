@@ -30,7 +30,7 @@ def report(data_root: str = "") -> int:
     """Print the report; return 0 when the default preset can run, 2 when it cannot."""
     import torch
 
-    from sscnb.weights import weights_status
+    from sscnb.networks.weights import weights_status
 
     print(f"Python       {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores")
     missing = []

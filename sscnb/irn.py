@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sscnb.backbones import Backbone
 from sscnb.errors import UserError
+from sscnb.networks.backbones import Backbone
 
 STRIDE = 4  # of both outputs
 

@@ -12,16 +12,16 @@ from sscnb.cam import CAMNet, class_activation, multi_scale_activation
 from sscnb.classification import image_accuracy, mean_average_precision
 from sscnb.datasets import Dataset
 from sscnb.datasets.images import image_size
-from sscnb.datasets.training_data import TrainingImages
 from sscnb.datasets.transforms import Sample, resize_long, to_tensor
 from sscnb.errors import UserError
 from sscnb.files import replacing
+from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
+from sscnb.networks.training_data import TrainingImages
 from sscnb.objective import Objective, build_objective, build_optimizers
 from sscnb.run import Result, Run, Stage
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import InferenceSettings
 from sscnb.settings.variants import find_variant
-from sscnb.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 
 
 def cam_stage(run: Run, variant: str, seed: int) -> Stage:

@@ -10,17 +10,18 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sscnb.backbones import build_backbone
 from sscnb.crf import require_crf
 from sscnb.datasets import IGNORE, Dataset
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.palette import save_mask
-from sscnb.datasets.training_data import TrainingImages
 from sscnb.datasets.transforms import Sample, resize_long, to_tensor
 from sscnb.errors import UserError, nearest
 from sscnb.files import replacing
 from sscnb.irn import IRN, set_mean_displacement
 from sscnb.irn_loss import labels_on_grid, relation_loss
+from sscnb.networks.backbones import build_backbone
+from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
+from sscnb.networks.training_data import TrainingImages
 from sscnb.parallel import in_processes
 from sscnb.pseudo_masks import ir_label
 from sscnb.run import Result, Run, Stage
@@ -28,7 +29,6 @@ from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import IRNSettings
 from sscnb.settings.variants import find_variant
 from sscnb.stage_seeds import load_cams
-from sscnb.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 
 _NOT_SAVED = ("net.backbone.",)  # it is frozen
 _MEAN_IMAGES = 100  # for the mean displacement: two numbers, which hundreds of cells an image settle soon

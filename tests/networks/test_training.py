@@ -5,9 +5,9 @@ import torch
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from sscnb.datasets.training_data import EpochSampler
 from sscnb.errors import UserError
-from sscnb.training import Schedule, fit, load_checkpoint, load_state, precision_for
+from sscnb.networks.training import Schedule, fit, load_checkpoint, load_state, precision_for
+from sscnb.networks.training_data import EpochSampler
 
 NUMBER = 10
 

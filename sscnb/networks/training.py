@@ -18,9 +18,9 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from sscnb.datasets.training_data import EpochSampler
 from sscnb.errors import UserError
 from sscnb.files import replacing
+from sscnb.networks.training_data import EpochSampler
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import torch
 import torchvision
 from torch import nn
 
-from sscnb import weights as module_under_test
-from sscnb.backbones import build_backbone
 from sscnb.errors import UserError
-from sscnb.weights import load_weights, weights_status
+from sscnb.networks import weights as module_under_test
+from sscnb.networks.backbones import build_backbone
+from sscnb.networks.weights import load_weights, weights_status
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from torchvision.models.vgg import make_layers
 
 from sscnb.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from sscnb.errors import UserError, nearest
-from sscnb.weights import load_weights
+from sscnb.networks.weights import load_weights
 
 NAMES = ("resnet50", "resnet101", "vgg16", "vgg19", "efficientnet_lite0")
 

@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader
 
 from sscnb.datasets import open_dataset
 from sscnb.datasets.palette import save_mask
-from sscnb.datasets.training_data import UNTRUSTED, EpochSampler, TrainingImages
 from sscnb.errors import UserError
+from sscnb.networks.training_data import UNTRUSTED, EpochSampler, TrainingImages
 
 IDS = ["000", "001", "002", "003"]
 

@@ -6,9 +6,9 @@ import torch
 import torchvision
 from torch import nn
 
-from sscnb.backbones import NAMES, build_backbone
 from sscnb.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from sscnb.errors import UserError
+from sscnb.networks.backbones import NAMES, build_backbone
 
 
 @pytest.fixture(autouse=True)
