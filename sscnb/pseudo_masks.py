@@ -12,7 +12,7 @@ from torch import Tensor
 from sscnb.crf import GT_PROB, Potentials, refine_labels
 from sscnb.datasets.folder import IGNORE
 from sscnb.errors import UserError, nearest
-from sscnb.evaluation import seed_from_activation
+from sscnb.evaluation.masks import seed_from_activation
 
 
 def ir_label(

@@ -9,11 +9,11 @@ import torch
 from tqdm import tqdm
 
 from sscnb.cam import CAMNet, class_activation, multi_scale_activation
-from sscnb.classification import image_accuracy, mean_average_precision
 from sscnb.datasets import Dataset
 from sscnb.datasets.images import image_size
 from sscnb.datasets.transforms import Sample, resize_long, to_tensor
 from sscnb.errors import UserError
+from sscnb.evaluation.classification import image_accuracy, mean_average_precision
 from sscnb.files import replacing
 from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 from sscnb.networks.training_data import TrainingImages

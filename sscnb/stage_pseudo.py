@@ -12,11 +12,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from sscnb.boundary import BoundaryIoU
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.palette import save_mask
 from sscnb.datasets.transforms import to_tensor
-from sscnb.evaluation import ConfusionMatrix, ThresholdCurve
+from sscnb.evaluation.boundary import BoundaryIoU
+from sscnb.evaluation.masks import ConfusionMatrix, ThresholdCurve
 from sscnb.files import replacing
 from sscnb.irn import IRN, edge_map
 from sscnb.networks.training import device, device_name

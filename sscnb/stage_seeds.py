@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from sscnb.boundary import BoundaryIoU
 from sscnb.datasets import Dataset
 from sscnb.errors import UserError
-from sscnb.evaluation import ConfusionMatrix, ThresholdCurve, class_iou, foreground_errors, seed_from_activation
+from sscnb.evaluation.boundary import BoundaryIoU
+from sscnb.evaluation.masks import ConfusionMatrix, ThresholdCurve, class_iou, foreground_errors, seed_from_activation
 from sscnb.run import Result, Run, Stage
 from sscnb.settings.variants import find_variant
 

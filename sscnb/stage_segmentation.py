@@ -7,15 +7,15 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from sscnb.boundary import BoundaryIoU
 from sscnb.cotrain import CoTrainingObjective, TwoNets
 from sscnb.crf import require_crf
 from sscnb.datasets import Dataset
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.palette import save_mask
 from sscnb.errors import UserError
-from sscnb.evaluation import ConfusionMatrix, bootstrap_interval, class_iou, defined_mean, foreground_errors
-from sscnb.failures import FailureRules, find_failures
+from sscnb.evaluation.boundary import BoundaryIoU
+from sscnb.evaluation.failures import FailureRules, find_failures
+from sscnb.evaluation.masks import ConfusionMatrix, bootstrap_interval, class_iou, defined_mean, foreground_errors
 from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 from sscnb.networks.training_data import UNTRUSTED, TrainingImages
 from sscnb.run import Result, Run, Stage

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from sscnb.evaluation import seed_from_activation
+from sscnb.evaluation.masks import seed_from_activation
 from sscnb.explorer import SIDE, encode, write_explorer
 from sscnb.files import read_json
 from sscnb.run import open_run

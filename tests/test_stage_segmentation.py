@@ -17,7 +17,7 @@ from sscnb.cli import main
 from sscnb.datasets import open_dataset
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.errors import UserError
-from sscnb.evaluation import ConfusionMatrix
+from sscnb.evaluation.masks import ConfusionMatrix
 from sscnb.files import write_json
 from sscnb.run import open_run
 from sscnb.segmentation import predict_mask

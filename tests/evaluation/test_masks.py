@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from sscnb.classification import average_precision, image_accuracy, mean_average_precision
 from sscnb.errors import UserError
-from sscnb.evaluation import (
+from sscnb.evaluation.classification import average_precision, image_accuracy, mean_average_precision
+from sscnb.evaluation.masks import (
     ConfusionMatrix,
     ThresholdCurve,
     bootstrap_interval,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sscnb.errors import UserError
-from sscnb.evaluation import defined_mean
+from sscnb.evaluation.masks import defined_mean
 
 
 def average_precision(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

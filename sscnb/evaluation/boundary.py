@@ -4,7 +4,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 
 from sscnb.errors import UserError
-from sscnb.evaluation import confusion, defined_mean, ratio
+from sscnb.evaluation.masks import confusion, defined_mean, ratio
 
 
 def boundary_region(labels: np.ndarray, width: int) -> np.ndarray:

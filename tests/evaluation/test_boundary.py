@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion
 
-from sscnb.boundary import BoundaryIoU, boundary_counts, boundary_iou, boundary_region
 from sscnb.errors import UserError
+from sscnb.evaluation.boundary import BoundaryIoU, boundary_counts, boundary_iou, boundary_region
 
 
 def naive_region(mask, width):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sscnb.failures import FailureRules, attached_background, find_failures, tally
+from sscnb.evaluation.failures import FailureRules, attached_background, find_failures, tally
 
 
 @pytest.fixture
