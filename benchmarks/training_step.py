@@ -30,12 +30,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sscnb.cam import class_activation, classification_loss
 from sscnb.cost import estimate_step, measure_step, prepare_step
 from sscnb.datasets.scenes.writing import CLASSES as SCENE_CLASSES
 from sscnb.files import read_json, write_json
-from sscnb.modulation import erode, region_mean
-from sscnb.objective import Objective, build_objective
+from sscnb.method.cam import class_activation, classification_loss
+from sscnb.method.modulation import erode, region_mean
+from sscnb.method.objective import Objective, build_objective
 from sscnb.run import provenance
 from sscnb.settings.config import load_config, override
 from sscnb.settings.schema import Config

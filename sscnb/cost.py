@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sscnb.errors import UserError
-from sscnb.objective import build_objective, build_optimizers
+from sscnb.method.objective import build_objective, build_optimizers
 from sscnb.settings.config import override
 from sscnb.settings.schema import Config
 from sscnb.settings.variants import Variant, find_variant

@@ -11,7 +11,7 @@ import pandas as pd
 from torch import nn
 
 from sscnb import paper
-from sscnb.reconstruction import ReconstructionNet
+from sscnb.method.reconstruction import ReconstructionNet
 from sscnb.report import NOT_RUN, ladder_table, markdown_table, own_split, value_text
 from sscnb.settings.variants import LADDER, VARIANTS
 

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sscnb.cam import CAMNet, class_activation, multi_scale_activation
 from sscnb.datasets import Dataset
 from sscnb.datasets.images import image_size
 from sscnb.datasets.transforms import Sample, resize_long, to_tensor
 from sscnb.errors import UserError
 from sscnb.evaluation.classification import image_accuracy, mean_average_precision
 from sscnb.files import replacing
+from sscnb.method.cam import CAMNet, class_activation, multi_scale_activation
+from sscnb.method.objective import Objective, build_objective, build_optimizers
 from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 from sscnb.networks.training_data import TrainingImages
-from sscnb.objective import Objective, build_objective, build_optimizers
 from sscnb.run import Result, Run, Stage
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import InferenceSettings

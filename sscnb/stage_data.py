@@ -5,9 +5,9 @@ import numpy as np
 from sscnb.datasets import Dataset
 from sscnb.datasets.checks import check_images
 from sscnb.datasets.scenes.writing import write_scenes
+from sscnb.method.superpixels import read_superpixels, segment_files
 from sscnb.run import Result, Run
 from sscnb.settings.config import settings_dict
-from sscnb.superpixels import read_superpixels, segment_files
 
 
 def prepare_data(run: Run) -> Result:

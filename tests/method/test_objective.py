@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from sscnb.cam import classification_loss
 from sscnb.errors import UserError
-from sscnb.modulation import alignment_loss
-from sscnb.objective import build_objective, build_optimizers
-from sscnb.reconstruction import pixel_loss
+from sscnb.method.cam import classification_loss
+from sscnb.method.modulation import alignment_loss
+from sscnb.method.objective import build_objective, build_optimizers
+from sscnb.method.reconstruction import pixel_loss
 from sscnb.settings.config import load_config
 from sscnb.settings.variants import LADDER, VARIANTS, Variant, find_variant
 

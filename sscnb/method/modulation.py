@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sscnb.cam import class_activation
 from sscnb.errors import UserError
+from sscnb.method.cam import class_activation
 
 
 class Modulation(NamedTuple):

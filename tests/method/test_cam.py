@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sscnb.cam import CAMNet, class_activation, classification_loss, multi_scale_activation
+from sscnb.method.cam import CAMNet, class_activation, classification_loss, multi_scale_activation
 
 
 class Stage(nn.Module):

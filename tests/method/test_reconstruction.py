@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from sscnb.errors import UserError
-from sscnb.reconstruction import PerceptualLoss, ReconstructionNet, pixel_loss
+from sscnb.method.reconstruction import PerceptualLoss, ReconstructionNet, pixel_loss
 
 
 def seeded(*shape, seed=0, dtype=torch.float64):

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sscnb.cam import CAMNet, classification_loss
-from sscnb.drs import Suppression
-from sscnb.modulation import alignment_loss
+from sscnb.method.cam import CAMNet, classification_loss
+from sscnb.method.drs import Suppression
+from sscnb.method.modulation import alignment_loss
+from sscnb.method.reconstruction import PerceptualLoss, ReconstructionNet, pixel_loss
 from sscnb.networks.backbones import build_backbone
-from sscnb.reconstruction import PerceptualLoss, ReconstructionNet, pixel_loss
 from sscnb.settings.schema import Config
 from sscnb.settings.variants import Variant
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sscnb.cam import class_activation
 from sscnb.errors import UserError
-from sscnb.modulation import alignment_loss, erode, region_mean, self_modulate
+from sscnb.method.cam import class_activation
+from sscnb.method.modulation import alignment_loss, erode, region_mean, self_modulate
 
 
 def seeded(*shape, seed=0, dtype=torch.float64):

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from sscnb.errors import UserError
 from sscnb.files import read_json, replacing, write_json
+from sscnb.method.region_merging import absorb_fragments, merge_regions
 from sscnb.parallel import in_processes
-from sscnb.region_merging import absorb_fragments, merge_regions
 
 SIGMA, SCALE, MIN_SIZE = 0.8, 75.0, 75  # ICD's
 # Few regions of 75 pixels fit into a small image: there the smallest region is this share of it. Chosen among sizes

@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from sscnb.errors import UserError
 from sscnb.files import read_json
-from sscnb.region_merging import absorb_fragments, adjacent_pairs, describe, merge_regions, similarity
-from sscnb.superpixels import (
+from sscnb.method.region_merging import absorb_fragments, adjacent_pairs, describe, merge_regions, similarity
+from sscnb.method.superpixels import (
     boundary_recall,
     read_superpixels,
     relabel,
@@ -321,7 +321,7 @@ def test_an_unguarded_script_is_told_so(photos, tmp_path):
     script = tmp_path / "script.py"
     paths = {name: str(path) for name, path in photos.items()}
     script.write_text(
-        "from sscnb.errors import UserError\nfrom sscnb.superpixels import segment_files\n"
+        "from sscnb.errors import UserError\nfrom sscnb.method.superpixels import segment_files\n"
         f"paths = {paths!r}\n"
         f"try:\n    segment_files(paths, {str(tmp_path / 'out')!r}, workers=2, progress=False)\n"
         "except UserError as error:\n    print('told:', error)\n"
@@ -332,7 +332,7 @@ def test_an_unguarded_script_is_told_so(photos, tmp_path):
 
 
 def test_importing_stays_light():
-    code = "import sys, sscnb.superpixels; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
+    code = "import sys, sscnb.method.superpixels; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment)
     assert run.stdout.strip() == "[]", run.stderr

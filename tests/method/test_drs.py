@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from sscnb.drs import Suppression, suppress
 from sscnb.errors import UserError
+from sscnb.method.drs import Suppression, suppress
 
 
 def by_loop(x, delta):
