@@ -9,12 +9,12 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from sscnb.crf import require_crf
 from sscnb.datasets.images import SUFFIXES, read_image
 from sscnb.datasets.palette import save_mask
 from sscnb.errors import UserError, nearest
 from sscnb.figures import overlay_mask
 from sscnb.files import read_json, replacing
+from sscnb.refinement.crf import require_crf
 from sscnb.run import project_root
 from sscnb.segmentation import predict_mask
 from sscnb.settings.config import override

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sscnb.crf import refine_probabilities
 from sscnb.datasets.folder import IGNORE
 from sscnb.datasets.transforms import Sample, resize_long, to_tensor
 from sscnb.networks.backbones import Backbone, build_backbone
 from sscnb.networks.training_data import UNTRUSTED
+from sscnb.refinement.crf import refine_probabilities
 from sscnb.settings.schema import SegmentationSettings
 
 

@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sscnb.crf import require_crf
 from sscnb.datasets import IGNORE, Dataset
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.palette import save_mask
 from sscnb.datasets.transforms import Sample, resize_long, to_tensor
 from sscnb.errors import UserError, nearest
 from sscnb.files import replacing
-from sscnb.irn import IRN, set_mean_displacement
-from sscnb.irn_loss import labels_on_grid, relation_loss
 from sscnb.networks.backbones import build_backbone
 from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 from sscnb.networks.training_data import TrainingImages
 from sscnb.parallel import in_processes
-from sscnb.pseudo_masks import ir_label
+from sscnb.refinement.crf import require_crf
+from sscnb.refinement.irn import IRN, set_mean_displacement
+from sscnb.refinement.irn_loss import labels_on_grid, relation_loss
+from sscnb.refinement.pseudo_masks import ir_label
 from sscnb.run import Result, Run, Stage
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import IRNSettings

@@ -18,11 +18,11 @@ from sscnb.datasets.transforms import to_tensor
 from sscnb.evaluation.boundary import BoundaryIoU
 from sscnb.evaluation.masks import ConfusionMatrix, ThresholdCurve
 from sscnb.files import replacing
-from sscnb.irn import IRN, edge_map
 from sscnb.networks.training import device, device_name
 from sscnb.parallel import in_processes
-from sscnb.pseudo_masks import confidence_mask, pseudo_mask, walk_scores
-from sscnb.random_walk import random_walk
+from sscnb.refinement.irn import IRN, edge_map
+from sscnb.refinement.pseudo_masks import confidence_mask, pseudo_mask, walk_scores
+from sscnb.refinement.random_walk import random_walk
 from sscnb.run import Result, Run
 from sscnb.settings.config import settings_dict
 from sscnb.stage_irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, worker_count

@@ -8,7 +8,6 @@ from torch import nn
 from tqdm import tqdm
 
 from sscnb.cotrain import CoTrainingObjective, TwoNets
-from sscnb.crf import require_crf
 from sscnb.datasets import Dataset
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.palette import save_mask
@@ -18,6 +17,7 @@ from sscnb.evaluation.failures import FailureRules, find_failures
 from sscnb.evaluation.masks import ConfusionMatrix, bootstrap_interval, class_iou, defined_mean, foreground_errors
 from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 from sscnb.networks.training_data import UNTRUSTED, TrainingImages
+from sscnb.refinement.crf import require_crf
 from sscnb.run import Result, Run, Stage
 from sscnb.segmentation import SegmentationObjective, build_deeplab, build_optimizer, predict_mask
 from sscnb.settings.config import settings_dict

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sscnb.crf import refine_probabilities
 from sscnb.datasets.transforms import to_tensor
 from sscnb.networks.backbones import build_backbone
+from sscnb.refinement.crf import refine_probabilities
 from sscnb.segmentation import (
     DeepLabV2,
     SegmentationObjective,

@@ -16,7 +16,7 @@ from sscnb import stage_irn, stage_pseudo
 from sscnb.datasets.images import read_mask
 from sscnb.errors import UserError
 from sscnb.evaluation.masks import ConfusionMatrix
-from sscnb.pseudo_masks import confidence_mask, ir_label, pseudo_mask
+from sscnb.refinement.pseudo_masks import confidence_mask, ir_label, pseudo_mask
 from sscnb.run import open_run
 from sscnb.stage_cam import infer_cams, train_cam
 from sscnb.stage_data import prepare_data

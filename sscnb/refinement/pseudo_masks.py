@@ -9,10 +9,10 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from sscnb.crf import GT_PROB, Potentials, refine_labels
 from sscnb.datasets.folder import IGNORE
 from sscnb.errors import UserError, nearest
 from sscnb.evaluation.masks import seed_from_activation
+from sscnb.refinement.crf import GT_PROB, Potentials, refine_labels
 
 
 def ir_label(

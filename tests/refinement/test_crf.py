@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from sscnb.crf import Potentials, refine_labels, refine_probabilities, require_crf
 from sscnb.errors import UserError
+from sscnb.refinement.crf import Potentials, refine_labels, refine_probabilities, require_crf
 
 
 def two_colours(height=40, width=60, boundary=30):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sscnb.errors import UserError
-from sscnb.pseudo_masks import combine_seeds, confidence_mask, ir_label, pseudo_mask, walk_scores
+from sscnb.refinement.pseudo_masks import combine_seeds, confidence_mask, ir_label, pseudo_mask, walk_scores
 
 
 def image_for(activation):

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sscnb.datasets.folder import IGNORE
 from sscnb.errors import UserError
-from sscnb.random_walk import pair_offsets, path_cells
+from sscnb.refinement.random_walk import pair_offsets, path_cells
 
 EPSILON = 1e-5  # inside the logarithms, as in IRN
 

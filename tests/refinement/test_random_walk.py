@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sscnb.errors import UserError
-from sscnb.random_walk import affinities, chebyshev_coefficients, pair_offsets, path_cells, random_walk
+from sscnb.refinement.random_walk import affinities, chebyshev_coefficients, pair_offsets, path_cells, random_walk
 
 
 @cache

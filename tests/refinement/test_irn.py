@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from sscnb.errors import UserError
-from sscnb.irn import IRN, edge_map, grid_size, set_mean_displacement
-from sscnb.irn_loss import relation_loss
 from sscnb.networks.backbones import build_backbone
+from sscnb.refinement.irn import IRN, edge_map, grid_size, set_mean_displacement
+from sscnb.refinement.irn_loss import relation_loss
 
 
 @cache
@@ -70,7 +70,7 @@ def test_edge_head_is_the_formula():
 
 
 def test_maps_finer_than_the_grid_are_averaged():
-    from sscnb.irn import _branch
+    from sscnb.refinement.irn import _branch
 
     branch = _branch(3, 8, 4, 1, 4)
     x = images(1, 3, 8, 12)
