@@ -16,7 +16,7 @@ from sscnb.figures import overlay_mask
 from sscnb.files import read_json, replacing
 from sscnb.refinement.crf import require_crf
 from sscnb.run import project_root
-from sscnb.segmentation import predict_mask
+from sscnb.segmentation.deeplab import predict_mask
 from sscnb.settings.config import override
 from sscnb.settings.presets import PRESETS
 from sscnb.settings.schema import SegmentationSettings

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from sscnb.cotrain import CoTrainingObjective, TwoNets
 from sscnb.datasets import Dataset
 from sscnb.datasets.images import read_mask
 from sscnb.datasets.palette import save_mask
@@ -19,7 +18,8 @@ from sscnb.networks.training import Schedule, device, device_name, fit, load_che
 from sscnb.networks.training_data import UNTRUSTED, TrainingImages
 from sscnb.refinement.crf import require_crf
 from sscnb.run import Result, Run, Stage
-from sscnb.segmentation import SegmentationObjective, build_deeplab, build_optimizer, predict_mask
+from sscnb.segmentation.cotrain import CoTrainingObjective, TwoNets
+from sscnb.segmentation.deeplab import SegmentationObjective, build_deeplab, build_optimizer, predict_mask
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import SegmentationSettings
 from sscnb.settings.variants import find_variant

@@ -12,7 +12,7 @@ from sscnb.datasets.images import read_image
 from sscnb.errors import UserError
 from sscnb.files import write_json
 from sscnb.predict import describe, find_network, load_network, predict_files, settings_from
-from sscnb.segmentation import predict_mask
+from sscnb.segmentation.deeplab import predict_mask
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import SegmentationSettings
 from sscnb.stage_segmentation import build_net

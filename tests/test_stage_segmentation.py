@@ -20,7 +20,7 @@ from sscnb.errors import UserError
 from sscnb.evaluation.masks import ConfusionMatrix
 from sscnb.files import write_json
 from sscnb.run import open_run
-from sscnb.segmentation import predict_mask
+from sscnb.segmentation.deeplab import predict_mask
 from sscnb.settings.config import load_config, settings_dict
 from sscnb.settings.variants import segmentation_sources
 from sscnb.stage_data import prepare_data

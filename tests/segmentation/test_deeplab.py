@@ -12,7 +12,7 @@ from torch import nn
 from sscnb.datasets.transforms import to_tensor
 from sscnb.networks.backbones import build_backbone
 from sscnb.refinement.crf import refine_probabilities
-from sscnb.segmentation import (
+from sscnb.segmentation.deeplab import (
     DeepLabV2,
     SegmentationObjective,
     build_deeplab,

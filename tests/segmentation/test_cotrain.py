@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from sscnb import cotrain
-from sscnb.cotrain import CoTrainingObjective, TwoNets, at_contour, class_mix
-from sscnb.segmentation import build_deeplab
+from sscnb.segmentation import cotrain
+from sscnb.segmentation.cotrain import CoTrainingObjective, TwoNets, at_contour, class_mix
+from sscnb.segmentation.deeplab import build_deeplab
 from sscnb.settings.schema import SegmentationSettings
 
 LITE = SegmentationSettings(backbone="efficientnet_lite0", weights="random", rates=(1, 2))

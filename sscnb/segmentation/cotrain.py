@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sscnb.datasets.folder import IGNORE
 from sscnb.networks.training_data import UNTRUSTED
-from sscnb.segmentation import DeepLabV2, pixel_loss, to_pixels
+from sscnb.segmentation.deeplab import DeepLabV2, pixel_loss, to_pixels
 
 BOUNDARY = 0.2  # how much more a pixel at a contour counts (release)
 MIX = 0.5  # probability that an image of a batch receives classes of another (release)
