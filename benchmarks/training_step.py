@@ -36,10 +36,10 @@ from sscnb.files import read_json, write_json
 from sscnb.method.cam import class_activation, classification_loss
 from sscnb.method.modulation import erode, region_mean
 from sscnb.method.objective import Objective, build_objective
-from sscnb.run import provenance
 from sscnb.settings.config import load_config, override
 from sscnb.settings.schema import Config
 from sscnb.settings.variants import LADDER, Variant
+from sscnb.stages.run import provenance
 
 RESULTS = Path(__file__).parent.parent / "book" / "results" / "cost.json"
 CLASSES = 20

@@ -12,9 +12,9 @@ from typing import Any
 from sscnb import __version__, cli_data
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
-from sscnb.run import Run, open_run, project_root, stamp_code
 from sscnb.settings.presets import PRESETS
 from sscnb.settings.variants import find_variant
+from sscnb.stages.run import Run, open_run, project_root, stamp_code
 
 STAGES = ("data", "superpixels", "cam", "cams", "seeds", "ir_labels", "irn", "pseudo", "pseudo_eval")
 STAGES += ("segmentation", "predictions", "segmentation_eval")
@@ -44,7 +44,7 @@ def run_stages(options: argparse.Namespace, _: list[str]) -> int:
         find_variant(name, run.config)  # a wrong name is found before the stages ahead of it have run
     # Imports torch: seconds that a wrong option should not cost.
     from sscnb.gpus import claimed_gpu
-    from sscnb.stages import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES
+    from sscnb.stages.by_name import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES
 
     with claimed_gpu():
         for name in options.stage:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sscnb.datasets import open_dataset
 from sscnb.errors import UserError
-from sscnb.run import project_root
 from sscnb.settings.config import load_config
 from sscnb.settings.presets import PRESETS
+from sscnb.stages.run import project_root
 
 PACKAGES = (
     "torch",

@@ -13,9 +13,9 @@ from sscnb.datasets import IGNORE
 from sscnb.datasets.palette import voc_palette
 from sscnb.figures import ACTIVATION
 from sscnb.files import write_json
-from sscnb.run import Run
 from sscnb.settings.variants import VARIANTS
-from sscnb.stage_seeds import evaluate_seeds, load_cams
+from sscnb.stages.run import Run
+from sscnb.stages.seeds import evaluate_seeds, load_cams
 
 SIDE = 240  # longest side of a picture: enough to see, small enough for a page
 

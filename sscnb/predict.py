@@ -15,12 +15,12 @@ from sscnb.errors import UserError, nearest
 from sscnb.figures import overlay_mask
 from sscnb.files import read_json, replacing
 from sscnb.refinement.crf import require_crf
-from sscnb.run import project_root
 from sscnb.segmentation.deeplab import predict_mask
 from sscnb.settings.config import override
 from sscnb.settings.presets import PRESETS
 from sscnb.settings.schema import SegmentationSettings
-from sscnb.stage_segmentation import load_net
+from sscnb.stages.run import project_root
+from sscnb.stages.segmentation import load_net
 
 LIMIT = 1024  # pixels of the long side, unless another limit is asked for: what a processor with a few GB can do
 

@@ -15,7 +15,7 @@ from PIL import Image
 from sscnb.errors import UserError
 from sscnb.files import write_json
 from sscnb.report import write_report
-from sscnb.run import open_run
+from sscnb.stages.run import open_run
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -18,7 +18,7 @@ from PIL import Image
 from sscnb import cli
 from sscnb.cli import main
 from sscnb.files import write_json
-from sscnb.run import open_run
+from sscnb.stages.run import open_run
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

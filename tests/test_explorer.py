@@ -9,7 +9,7 @@ from PIL import Image
 from sscnb.evaluation.masks import seed_from_activation
 from sscnb.explorer import SIDE, encode, write_explorer
 from sscnb.files import read_json
-from sscnb.run import open_run
+from sscnb.stages.run import open_run
 
 
 def test_packed_activation_gives_the_seed_at_any_threshold():

@@ -15,7 +15,7 @@ from sscnb.predict import describe, find_network, load_network, predict_files, s
 from sscnb.segmentation.deeplab import predict_mask
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import SegmentationSettings
-from sscnb.stage_segmentation import build_net
+from sscnb.stages.segmentation import build_net
 
 SETTINGS = SegmentationSettings(backbone="efficientnet_lite0", weights="random", rates=(1, 2), test_scales=(1.0,))
 

@@ -7,8 +7,8 @@ import pytest
 from sscnb.errors import UserError
 from sscnb.files import read_json
 from sscnb.report import describe_rows, keep_rows, ladder_table, mean_and_deviation, reference_rows, write_report
-from sscnb.run import open_run
 from sscnb.settings.variants import LADDER, VARIANTS
+from sscnb.stages.run import open_run
 
 
 def row(variant, seed, value, metric="seed/mIoU", split="train", **more):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sscnb.errors import UserError, nearest
-from sscnb.run import Run, open_run
+from sscnb.stages.run import Run, open_run
 
 PARAMETERS = ("preset", "run_dir", "data_root", "seed", "overrides")
 

@@ -23,10 +23,10 @@ from sscnb.parallel import in_processes
 from sscnb.refinement.irn import IRN, edge_map
 from sscnb.refinement.pseudo_masks import confidence_mask, pseudo_mask, walk_scores
 from sscnb.refinement.random_walk import random_walk
-from sscnb.run import Result, Run
 from sscnb.settings.config import settings_dict
-from sscnb.stage_irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, worker_count
-from sscnb.stage_seeds import evaluate_seeds, load_cams, not_measured, read_arrays, summary
+from sscnb.stages.irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, worker_count
+from sscnb.stages.run import Result, Run
+from sscnb.stages.seeds import evaluate_seeds, load_cams, not_measured, read_arrays, summary
 
 WRITTEN_BY = "05_irn_refinement"
 

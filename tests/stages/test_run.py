@@ -10,7 +10,7 @@ from conftest import make_photographs, snapshot
 
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
-from sscnb.run import Run, open_run, project_root, provenance
+from sscnb.stages.run import Run, open_run, project_root, provenance
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,7 +48,7 @@ def test_data_root_is_the_same_from_every_current_folder(tmp_path, photographs, 
 
 
 def test_without_run_dir_it_is_named_after_the_preset(tmp_path, monkeypatch):
-    monkeypatch.setattr("sscnb.run.project_root", lambda: tmp_path)
+    monkeypatch.setattr("sscnb.stages.run.project_root", lambda: tmp_path)
     assert open_run("tiny").folder == tmp_path / "runs/tiny"
 
 
@@ -256,7 +256,7 @@ def test_what_a_stage_builds_on(run):
 
 def test_provenance_without_git(monkeypatch, tmp_path):
     provenance.cache_clear()
-    monkeypatch.setattr("sscnb.run.project_root", lambda: tmp_path)
+    monkeypatch.setattr("sscnb.stages.run.project_root", lambda: tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     try:
         assert provenance()["commit"] == "unknown"

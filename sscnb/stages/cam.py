@@ -18,10 +18,10 @@ from sscnb.method.cam import CAMNet, class_activation, multi_scale_activation
 from sscnb.method.objective import Objective, build_objective, build_optimizers
 from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 from sscnb.networks.training_data import TrainingImages
-from sscnb.run import Result, Run, Stage
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import InferenceSettings
 from sscnb.settings.variants import find_variant
+from sscnb.stages.run import Result, Run, Stage
 
 
 def cam_stage(run: Run, variant: str, seed: int) -> Stage:

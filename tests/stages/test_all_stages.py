@@ -15,11 +15,11 @@ from sscnb.errors import UserError
 from sscnb.evaluation.boundary import BoundaryIoU
 from sscnb.evaluation.masks import ConfusionMatrix, seed_from_activation
 from sscnb.method.cam import class_activation, multi_scale_activation
-from sscnb.run import open_run
 from sscnb.settings.config import load_config
-from sscnb.stage_cam import cam_stage, infer_cams, load_cam_net, load_objective, train_cam
-from sscnb.stage_data import make_superpixels, prepare_data
-from sscnb.stage_seeds import evaluate_seeds, load_cams
+from sscnb.stages.cam import cam_stage, infer_cams, load_cam_net, load_objective, train_cam
+from sscnb.stages.data import make_superpixels, prepare_data
+from sscnb.stages.run import open_run
+from sscnb.stages.seeds import evaluate_seeds, load_cams
 
 SMALL = {
     "data.scenes.size": 64,

@@ -24,11 +24,11 @@ from sscnb.refinement.crf import require_crf
 from sscnb.refinement.irn import IRN, set_mean_displacement
 from sscnb.refinement.irn_loss import labels_on_grid, relation_loss
 from sscnb.refinement.pseudo_masks import ir_label
-from sscnb.run import Result, Run, Stage
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import IRNSettings
 from sscnb.settings.variants import find_variant
-from sscnb.stage_seeds import load_cams
+from sscnb.stages.run import Result, Run, Stage
+from sscnb.stages.seeds import load_cams
 
 _NOT_SAVED = ("net.backbone.",)  # it is frozen
 _MEAN_IMAGES = 100  # for the mean displacement: two numbers, which hundreds of cells an image settle soon

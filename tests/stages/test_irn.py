@@ -12,17 +12,18 @@ import torch
 from conftest import make_photographs, snapshot
 from PIL import Image
 
-from sscnb import stage_irn, stage_pseudo
 from sscnb.datasets.images import read_mask
 from sscnb.errors import UserError
 from sscnb.evaluation.masks import ConfusionMatrix
 from sscnb.refinement.pseudo_masks import confidence_mask, ir_label, pseudo_mask
-from sscnb.run import open_run
-from sscnb.stage_cam import infer_cams, train_cam
-from sscnb.stage_data import prepare_data
-from sscnb.stage_irn import irn_stage, load_irn, make_ir_labels, train_irn
-from sscnb.stage_pseudo import evaluate_pseudo_masks, load_confidence, load_walk, make_pseudo_masks, walk
-from sscnb.stage_seeds import evaluate_seeds, load_cams
+from sscnb.stages import irn as stage_irn
+from sscnb.stages import pseudo as stage_pseudo
+from sscnb.stages.cam import infer_cams, train_cam
+from sscnb.stages.data import prepare_data
+from sscnb.stages.irn import irn_stage, load_irn, make_ir_labels, train_irn
+from sscnb.stages.pseudo import evaluate_pseudo_masks, load_confidence, load_walk, make_pseudo_masks, walk
+from sscnb.stages.run import open_run
+from sscnb.stages.seeds import evaluate_seeds, load_cams
 
 SMALL = {
     "data.scenes.size": 64,
@@ -366,8 +367,8 @@ def test_a_large_photograph_takes_less_than_two_gigabytes(run):
     for path in (*folder.glob("*/results.json"), *folder.glob(f"*/{image_id}.*")):
         path.unlink()
     code = (
-        "import json, resource, sys; from sscnb.run import open_run\n"
-        "from sscnb.stage_irn import make_ir_labels; from sscnb.stage_pseudo import make_pseudo_masks\n"
+        "import json, resource, sys; from sscnb.stages.run import open_run\n"
+        "from sscnb.stages.irn import make_ir_labels; from sscnb.stages.pseudo import make_pseudo_masks\n"
         f"run = open_run('tiny', run_dir={str(run.folder)!r}, overrides=json.loads(sys.argv[1]))\n"
         "make_ir_labels(run); make_pseudo_masks(run)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == 'darwin' else 1 / 1024))"

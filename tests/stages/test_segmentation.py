@@ -12,19 +12,19 @@ import torch
 from conftest import make_photographs, snapshot
 from PIL import Image
 
-from sscnb import stage_segmentation
 from sscnb.cli import main
 from sscnb.datasets import open_dataset
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.errors import UserError
 from sscnb.evaluation.masks import ConfusionMatrix
 from sscnb.files import write_json
-from sscnb.run import open_run
 from sscnb.segmentation.deeplab import predict_mask
 from sscnb.settings.config import load_config, settings_dict
 from sscnb.settings.variants import segmentation_sources
-from sscnb.stage_data import prepare_data
-from sscnb.stage_segmentation import (
+from sscnb.stages import segmentation as stage_segmentation
+from sscnb.stages.data import prepare_data
+from sscnb.stages.run import open_run
+from sscnb.stages.segmentation import (
     evaluate_segmentation,
     load_net,
     predict_split,

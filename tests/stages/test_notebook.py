@@ -7,8 +7,8 @@ import numpy
 import pytest
 
 from sscnb.errors import UserError
-from sscnb.notebook import PARAMETERS, begin
 from sscnb.settings.config import load_config
+from sscnb.stages.notebook import PARAMETERS, begin
 
 ROOT = Path(__file__).resolve().parent.parent
 

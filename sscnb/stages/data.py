@@ -6,8 +6,8 @@ from sscnb.datasets import Dataset
 from sscnb.datasets.checks import check_images
 from sscnb.datasets.scenes.writing import write_scenes
 from sscnb.method.superpixels import read_superpixels, segment_files
-from sscnb.run import Result, Run
 from sscnb.settings.config import settings_dict
+from sscnb.stages.run import Result, Run
 
 
 def prepare_data(run: Run) -> Result:

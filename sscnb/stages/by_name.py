@@ -6,13 +6,13 @@ the same settings, and returns what it wrote into `results.json`.
 
 from collections.abc import Callable
 
-from sscnb.run import Result
-from sscnb.stage_cam import infer_cams, train_cam
-from sscnb.stage_data import make_superpixels, prepare_data
-from sscnb.stage_irn import make_ir_labels, train_irn
-from sscnb.stage_pseudo import evaluate_pseudo_masks, make_pseudo_masks
-from sscnb.stage_seeds import evaluate_seeds
-from sscnb.stage_segmentation import evaluate_segmentation, predict_split, train_segmentation
+from sscnb.stages.cam import infer_cams, train_cam
+from sscnb.stages.data import make_superpixels, prepare_data
+from sscnb.stages.irn import make_ir_labels, train_irn
+from sscnb.stages.pseudo import evaluate_pseudo_masks, make_pseudo_masks
+from sscnb.stages.run import Result
+from sscnb.stages.seeds import evaluate_seeds
+from sscnb.stages.segmentation import evaluate_segmentation, predict_split, train_segmentation
 
 RUN_STAGES: dict[str, Callable[..., Result]] = {"data": prepare_data, "superpixels": make_superpixels}
 VARIANT_STAGES: dict[str, Callable[..., Result]] = {"cam": train_cam, "cams": infer_cams, "seeds": evaluate_seeds}

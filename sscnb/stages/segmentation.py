@@ -17,13 +17,13 @@ from sscnb.evaluation.masks import ConfusionMatrix, bootstrap_interval, class_io
 from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
 from sscnb.networks.training_data import UNTRUSTED, TrainingImages
 from sscnb.refinement.crf import require_crf
-from sscnb.run import Result, Run, Stage
 from sscnb.segmentation.cotrain import CoTrainingObjective, TwoNets
 from sscnb.segmentation.deeplab import SegmentationObjective, build_deeplab, build_optimizer, predict_mask
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import SegmentationSettings
 from sscnb.settings.variants import find_variant
-from sscnb.stage_seeds import not_measured
+from sscnb.stages.run import Result, Run, Stage
+from sscnb.stages.seeds import not_measured
 
 TRUTH = "truth"  # the source that is no variant: true masks, for the upper bound
 _INFERENCE = ("test_scales", "flip", "crf")
