@@ -30,8 +30,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sscnb.cost import estimate_step, measure_step, prepare_step
 from sscnb.datasets.scenes.writing import CLASSES as SCENE_CLASSES
+from sscnb.evidence.cost import estimate_step, measure_step, prepare_step
 from sscnb.files import read_json, write_json
 from sscnb.method.cam import class_activation, classification_loss
 from sscnb.method.modulation import erode, region_mean

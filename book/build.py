@@ -14,13 +14,13 @@ from pathlib import Path
 import nbformat
 from PIL import Image
 
-from sscnb import figures, paper
-from sscnb.claims import claims_table
-from sscnb.effects import effects_table, sweep_table
 from sscnb.errors import UserError
-from sscnb.evidence import evidence_table, frontier_table, pipeline_table
+from sscnb.evidence import figures, paper
+from sscnb.evidence.claims import claims_table
+from sscnb.evidence.effects import effects_table, sweep_table
+from sscnb.evidence.report import describe_rows, ladder_table, reference_rows
+from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table
 from sscnb.files import read_json
-from sscnb.report import describe_rows, ladder_table, reference_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from sscnb.datasets.images import SUFFIXES, read_image
 from sscnb.datasets.palette import save_mask
 from sscnb.errors import UserError, nearest
-from sscnb.figures import overlay_mask
+from sscnb.evidence.figures import overlay_mask
 from sscnb.files import read_json, replacing
 from sscnb.refinement.crf import require_crf
 from sscnb.segmentation.deeplab import predict_mask

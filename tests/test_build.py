@@ -13,8 +13,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from sscnb.errors import UserError
+from sscnb.evidence.report import write_report
 from sscnb.files import write_json
-from sscnb.report import write_report
 from sscnb.stages.run import open_run
 
 ROOT = Path(__file__).resolve().parent.parent

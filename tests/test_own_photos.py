@@ -5,10 +5,10 @@ import pytest
 from conftest import make_photographs, snapshot
 from PIL import Image
 
-from sscnb import figures
 from sscnb.cli import main
 from sscnb.datasets import VOC_CLASSES, open_dataset
 from sscnb.errors import UserError
+from sscnb.evidence import figures
 
 IMAGES = {"beach_01.jpg": "boat", "beach_02.JPG": "boat;gull", "harbour.png": "", "pier.jpeg": "crane"}
 

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from sscnb.claims import claims_table
-from sscnb.report import ladder_table, reference_rows
+from sscnb.evidence.claims import claims_table
+from sscnb.evidence.report import ladder_table, reference_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

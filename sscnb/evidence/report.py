@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from sscnb import paper
 from sscnb.errors import UserError
+from sscnb.evidence import paper
 from sscnb.files import read_json, write_json
 from sscnb.settings.variants import LADDER, VARIANTS
 from sscnb.stages.run import Run, project_root

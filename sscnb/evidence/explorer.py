@@ -11,7 +11,7 @@ from PIL import Image
 
 from sscnb.datasets import IGNORE
 from sscnb.datasets.palette import voc_palette
-from sscnb.figures import ACTIVATION
+from sscnb.evidence.figures import ACTIVATION
 from sscnb.files import write_json
 from sscnb.settings.variants import VARIANTS
 from sscnb.stages.run import Run

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sscnb.report import NOT_RUN, markdown_table, own_split
+from sscnb.evidence.report import NOT_RUN, markdown_table, own_split
 
 
 @dataclass(frozen=True)

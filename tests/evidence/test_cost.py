@@ -8,8 +8,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import DeviceType
 from torch.utils.checkpoint import checkpoint
 
-from sscnb.cost import GIB, MemoryTracker, estimate_step, example_batch, measure_step, prepare_step, training_step
 from sscnb.errors import UserError
+from sscnb.evidence.cost import (
+    GIB,
+    MemoryTracker,
+    estimate_step,
+    example_batch,
+    measure_step,
+    prepare_step,
+    training_step,
+)
 from sscnb.method.objective import build_objective, build_optimizers
 from sscnb.settings.config import load_config
 from sscnb.settings.variants import find_variant

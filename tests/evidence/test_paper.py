@@ -5,8 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from sscnb import paper
 from sscnb.errors import UserError
+from sscnb.evidence import paper
 
 TABLES = range(1, 10)
 NUMBERS = {"seed", "with_irn", "val", "test", "miou", "gpu_gb"}

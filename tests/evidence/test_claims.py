@@ -2,7 +2,7 @@
 
 import pytest
 
-from sscnb.claims import CLAIMS, check_claims, claims_table
+from sscnb.evidence.claims import CLAIMS, check_claims, claims_table
 from sscnb.settings.variants import VARIANTS
 
 

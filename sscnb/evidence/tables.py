@@ -1,7 +1,7 @@
 """The paper's tables as Markdown, each with what was measured here beside it: data in, no number typed by hand.
 
 What has no result row reads "not run". `sets` are result rows by the title of where they come from: "this run", and the
-reference rows of `sscnb.report`.
+reference rows of `sscnb.evidence.report`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from sscnb import paper
+from sscnb.evidence import paper
+from sscnb.evidence.report import NOT_RUN, ladder_table, markdown_table, own_split, value_text
 from sscnb.method.reconstruction import ReconstructionNet
-from sscnb.report import NOT_RUN, ladder_table, markdown_table, own_split, value_text
 from sscnb.settings.variants import LADDER, VARIANTS
 
 Rows = Sequence[dict[str, Any]]

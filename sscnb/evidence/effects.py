@@ -6,8 +6,8 @@ Rows are compared with rows of the same seeds. `sets` are result rows by the tit
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sscnb import paper
-from sscnb.report import markdown_table, own_split, value_text
+from sscnb.evidence import paper
+from sscnb.evidence.report import markdown_table, own_split, value_text
 from sscnb.settings.config import load_config
 from sscnb.settings.variants import SWEEPS, VARIANTS, sweep
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sscnb import paper
-from sscnb.effects import effects_table, sweep_table
 from sscnb.errors import UserError
-from sscnb.evidence import evidence_table, frontier_table, pipeline_table, segmentation_table
+from sscnb.evidence import paper
+from sscnb.evidence.effects import effects_table, sweep_table
+from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table, segmentation_table
 from sscnb.settings.config import load_config
 from sscnb.settings.variants import sweep
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sscnb import figures
+from sscnb.evidence import figures
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,15 @@ import math
 import pytest
 
 from sscnb.errors import UserError
+from sscnb.evidence.report import (
+    describe_rows,
+    keep_rows,
+    ladder_table,
+    mean_and_deviation,
+    reference_rows,
+    write_report,
+)
 from sscnb.files import read_json
-from sscnb.report import describe_rows, keep_rows, ladder_table, mean_and_deviation, reference_rows, write_report
 from sscnb.settings.variants import LADDER, VARIANTS
 from sscnb.stages.run import open_run
 
@@ -100,7 +107,7 @@ def test_report_of_nothing(tmp_path):
 
 
 def test_reference_rows_are_kept_and_found(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("sscnb.report.project_root", lambda: tmp_path)
+    monkeypatch.setattr("sscnb.evidence.report.project_root", lambda: tmp_path)
     assert reference_rows() == {}
     keep_rows(run, "scenes", ["val"])
     (kept,) = reference_rows().values()
