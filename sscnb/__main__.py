@@ -1,5 +1,5 @@
 import sys
 
-from sscnb.cli import main
+from sscnb.commands.cli import main
 
 sys.exit(main())

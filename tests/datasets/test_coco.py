@@ -11,7 +11,7 @@ from PIL import Image
 
 pytest.importorskip("pycocotools")
 
-from sscnb.cli import main
+from sscnb.commands.cli import main
 from sscnb.datasets import coco, open_dataset
 from sscnb.datasets.checks import check_images
 from sscnb.datasets.coco import draw_mask, prepare_coco

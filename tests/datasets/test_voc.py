@@ -16,7 +16,7 @@ from conftest import snapshot
 from PIL import Image
 from scipy.io import savemat
 
-from sscnb.cli import main
+from sscnb.commands.cli import main
 from sscnb.datasets import coco, open_dataset, voc
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.datasets.voc import prepare_voc

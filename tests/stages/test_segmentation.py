@@ -12,7 +12,7 @@ import torch
 from conftest import make_photographs, snapshot
 from PIL import Image
 
-from sscnb.cli import main
+from sscnb.commands.cli import main
 from sscnb.datasets import open_dataset
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.errors import UserError

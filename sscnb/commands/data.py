@@ -69,7 +69,7 @@ def _coco(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _predict(options: argparse.Namespace, _: list[str]) -> int:
-    from sscnb.predict import predict_files
+    from sscnb.commands.predict import predict_files
 
     written, errors = predict_files(
         options.run_dir,
@@ -88,7 +88,7 @@ def _predict(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _submit(options: argparse.Namespace, _: list[str]) -> int:
-    from sscnb.submit import write_submission
+    from sscnb.commands.submit import write_submission
 
     number = write_submission(options.predictions, options.root, options.output, options.split)
     print(f"{options.output}: {number} predictions")

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sscnb import __version__, cli_data
+from sscnb import __version__
+from sscnb.commands import data as cli_data
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
 from sscnb.settings.presets import PRESETS
@@ -105,7 +106,7 @@ def reproduce(options: argparse.Namespace, rest: list[str]) -> int:
 
 def doctor(options: argparse.Namespace, _: list[str]) -> int:
     """Say what is here, what is missing and how to get it."""
-    from sscnb.doctor import report
+    from sscnb.commands.doctor import report
 
     return report(options.data_root)
 

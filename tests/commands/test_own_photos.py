@@ -5,7 +5,7 @@ import pytest
 from conftest import make_photographs, snapshot
 from PIL import Image
 
-from sscnb.cli import main
+from sscnb.commands.cli import main
 from sscnb.datasets import VOC_CLASSES, open_dataset
 from sscnb.errors import UserError
 from sscnb.evidence import figures

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from sscnb.cli import main
+from sscnb.commands.cli import main
+from sscnb.commands.predict import describe, find_network, load_network, predict_files, settings_from
 from sscnb.datasets.images import read_image
 from sscnb.errors import UserError
 from sscnb.files import write_json
-from sscnb.predict import describe, find_network, load_network, predict_files, settings_from
 from sscnb.segmentation.deeplab import predict_mask
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import SegmentationSettings

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sscnb.cli import main
+from sscnb.commands.cli import main
+from sscnb.commands.submit import write_submission
 from sscnb.datasets.palette import save_mask
 from sscnb.errors import UserError
-from sscnb.submit import write_submission
 
 IDS = ["2008_000006", "2008_000011", "2008_000012"]
 PLACE = "results/VOC2012/Segmentation/comp6_test_cls"

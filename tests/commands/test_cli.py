@@ -15,8 +15,8 @@ import torch
 from conftest import make_photographs, snapshot
 from PIL import Image
 
-from sscnb import cli
-from sscnb.cli import main
+from sscnb.commands import cli
+from sscnb.commands.cli import main
 from sscnb.files import write_json
 from sscnb.stages.run import open_run
 
