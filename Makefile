@@ -18,7 +18,7 @@ CONSTRAINTS ?= constraints.txt
 PIP_INSTALL = .venv/bin/python -m pip install $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 NO_CRF = "'make book' goes without it (crf=none), as every result then says."
 # Asked of the installed package and not of the installation: one that was built may still not load.
-HAS_CRF = .venv/bin/python -c 'from sscnb.refinement.crf import require_crf; require_crf()' >/dev/null 2>&1
+HAS_CRF = .venv/bin/python -c 'from sscnb.refinement import require_crf; require_crf()' >/dev/null 2>&1
 
 .PHONY: book test lint clean FORCE
 

@@ -6,9 +6,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from sscnb.settings.config import load_config
+from sscnb.settings import load_config
 from sscnb.datasets import open_dataset
-from sscnb.settings.variants import VARIANTS, refined_variants, segmentation_sources
+from sscnb.settings import VARIANTS, refined_variants, segmentation_sources
 
 ROOT = Path(workflow.basedir)
 RUN = Path(config["run_dir"])

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from sscnb.evaluation.masks import ConfusionMatrix
+from sscnb.evaluation import ConfusionMatrix
 
 IMAGES, HEIGHT, WIDTH, CLASSES, POOL = 1449, 375, 500, 21, 32
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from sscnb.datasets.palette import save_mask
+from sscnb.datasets import save_mask
 from sscnb.errors import UserError
 
 LEAST = 0.003  # share of the image below which a connected component goes with the largest one of its value

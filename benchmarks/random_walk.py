@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sscnb.refinement.random_walk import affinities, pair_offsets, random_walk
+from sscnb.refinement import affinities, pair_offsets, random_walk
 
 ROWS = [("dense", 64, 64), ("ours", 64, 64), ("ours", 94, 125), ("ours", 256, 256), ("ours", 375, 500)]
 

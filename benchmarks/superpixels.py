@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from skimage.segmentation import slic
 
-from sscnb.method.superpixels import boundaries, boundary_recall, relabel, segment, undersegmentation_error
+from sscnb.method import boundaries, boundary_recall, relabel, segment, undersegmentation_error
 
 MEASURES = ("K", "recall", "recall+255", "leak", "leak+255", "boundary pixels", "CPU s")
 

@@ -30,16 +30,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sscnb.datasets.scenes.writing import CLASSES as SCENE_CLASSES
-from sscnb.evidence.cost import estimate_step, measure_step, prepare_step
+from sscnb.datasets.scenes import CLASSES as SCENE_CLASSES
+from sscnb.evidence import estimate_step, measure_step, prepare_step
 from sscnb.files import read_json, write_json
-from sscnb.method.cam import class_activation, classification_loss
-from sscnb.method.modulation import erode, region_mean
-from sscnb.method.objective import Objective, build_objective
-from sscnb.settings.config import load_config, override
-from sscnb.settings.schema import Config
-from sscnb.settings.variants import LADDER, Variant
-from sscnb.stages.run import provenance
+from sscnb.method import Objective, build_objective, class_activation, classification_loss, erode, region_mean
+from sscnb.settings import LADDER, Config, Variant, load_config, override
+from sscnb.stages import provenance
 
 RESULTS = Path(__file__).parent.parent / "book" / "results" / "cost.json"
 CLASSES = 20

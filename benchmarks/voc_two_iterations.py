@@ -21,8 +21,7 @@ import torch
 import torchvision
 
 from sscnb.datasets import open_dataset
-from sscnb.stages.by_name import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES
-from sscnb.stages.run import Run, open_run
+from sscnb.stages import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES, Run, open_run
 
 IMAGES = 16  # two steps of six, and one of sixteen
 SPLIT = "two_steps"

@@ -15,11 +15,19 @@ import nbformat
 from PIL import Image
 
 from sscnb.errors import UserError
-from sscnb.evidence import figures, paper
-from sscnb.evidence.claims import claims_table
-from sscnb.evidence.effects import effects_table, sweep_table
-from sscnb.evidence.report import describe_rows, ladder_table, reference_rows
-from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table
+from sscnb.evidence import (
+    claims_table,
+    describe_rows,
+    effects_table,
+    evidence_table,
+    figures,
+    frontier_table,
+    ladder_table,
+    paper,
+    pipeline_table,
+    reference_rows,
+    sweep_table,
+)
 from sscnb.files import read_json
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,5 +1,5 @@
 import sys
 
-from sscnb.commands.cli import main
+from sscnb.commands import main
 
 sys.exit(main())

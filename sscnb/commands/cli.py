@@ -1,4 +1,7 @@
-"""`python -m sscnb`: doctor, data, reproduce, run, predict, submit."""
+"""`python -m sscnb`: doctor, data, reproduce, run, predict, submit.
+
+The floors below are imported where they are used: they bring torch, seconds that a wrong option should not cost.
+"""
 
 import argparse
 import json
@@ -7,15 +10,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sscnb import __version__
 from sscnb.commands import data as cli_data
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
-from sscnb.settings.presets import PRESETS
-from sscnb.settings.variants import find_variant
-from sscnb.stages.run import Run, open_run, project_root, stamp_code
+from sscnb.settings import PRESETS, find_variant
+
+if TYPE_CHECKING:
+    from sscnb.stages import Run
 
 STAGES = ("data", "superpixels", "cam", "cams", "seeds", "ir_labels", "irn", "pseudo", "pseudo_eval")
 STAGES += ("segmentation", "predictions", "segmentation_eval")
@@ -43,9 +47,8 @@ def run_stages(options: argparse.Namespace, _: list[str]) -> int:
     source = options.source or options.variant
     for name in {options.variant, source} - {"truth"}:
         find_variant(name, run.config)  # a wrong name is found before the stages ahead of it have run
-    # Imports torch: seconds that a wrong option should not cost.
     from sscnb.gpus import claimed_gpu
-    from sscnb.stages.by_name import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES
+    from sscnb.stages import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES
 
     with claimed_gpu():
         for name in options.stage:
@@ -64,6 +67,8 @@ def run_stages(options: argparse.Namespace, _: list[str]) -> int:
 
 def reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     """Hand the whole DAG to Snakemake: stages, executed notebooks and, with --book, the rendered book."""
+    from sscnb.stages import project_root, stamp_code
+
     if options.seed is not None:
         options.overrides = {**options.overrides, "seeds": [options.seed]}
     run = _open(options)
@@ -111,7 +116,9 @@ def doctor(options: argparse.Namespace, _: list[str]) -> int:
     return report(options.data_root)
 
 
-def _open(options: argparse.Namespace) -> Run:
+def _open(options: argparse.Namespace) -> "Run":
+    from sscnb.stages import open_run, project_root
+
     if not options.preset:
         folder = project_root() / Path(options.run_dir).expanduser()
         if options.run_dir and (folder / "run.json").is_file():  # it goes on as it was

@@ -51,7 +51,7 @@ def _natural(text: str) -> int:
 
 
 def _voc(options: argparse.Namespace, _: list[str]) -> int:
-    from sscnb.datasets.voc import prepare_voc
+    from sscnb.datasets import prepare_voc
 
     folder = prepare_voc(
         options.root, sbd=options.sbd, download=options.download, partial=options.partial, workers=options.workers
@@ -61,7 +61,7 @@ def _voc(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _coco(options: argparse.Namespace, _: list[str]) -> int:
-    from sscnb.datasets.coco import prepare_coco
+    from sscnb.datasets import prepare_coco
 
     folder = prepare_coco(options.root, output=options.output, partial=options.partial, workers=options.workers)
     print(f"ready: --preset coco --data-root {folder}")

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from sscnb.datasets import open_dataset
 from sscnb.errors import UserError
-from sscnb.settings.config import load_config
-from sscnb.settings.presets import PRESETS
-from sscnb.stages.run import project_root
+from sscnb.settings import PRESETS, load_config
+from sscnb.stages import project_root
 
 PACKAGES = (
     "torch",
@@ -30,7 +29,7 @@ def report(data_root: str = "") -> int:
     """Print the report; return 0 when the default preset can run, 2 when it cannot."""
     import torch
 
-    from sscnb.networks.weights import weights_status
+    from sscnb.networks import weights_status
 
     print(f"Python       {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores")
     missing = []

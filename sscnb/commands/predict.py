@@ -2,25 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
-from torch import nn
 from tqdm import tqdm
 
-from sscnb.datasets.images import SUFFIXES, read_image
-from sscnb.datasets.palette import save_mask
+from sscnb.datasets import SUFFIXES, read_image, save_mask
 from sscnb.errors import UserError, nearest
-from sscnb.evidence.figures import overlay_mask
-from sscnb.files import read_json, replacing
-from sscnb.refinement.crf import require_crf
-from sscnb.segmentation.deeplab import predict_mask
-from sscnb.settings.config import override
-from sscnb.settings.presets import PRESETS
-from sscnb.settings.schema import SegmentationSettings
-from sscnb.stages.run import project_root
-from sscnb.stages.segmentation import load_net
+from sscnb.evidence import overlay_mask
+from sscnb.files import replacing
+from sscnb.refinement import require_crf
+from sscnb.segmentation import predict_mask
+from sscnb.stages import load_network, project_root
 
 LIMIT = 1024  # pixels of the long side, unless another limit is asked for: what a processor with a few GB can do
 
@@ -111,23 +104,6 @@ def find_network(run_dir: Path, source: str = "", seed: int | None = None, backb
     found = _choose(found, -2, source, "ssc", "--source")
     seeds = sorted(found, key=lambda folder: int(folder.name.removeprefix("seed")))
     return _choose(seeds, -1, "" if seed is None else f"seed{seed}", seeds[0].name, "--seed")[0]
-
-
-def load_network(folder: Path) -> tuple[nn.Module, SegmentationSettings, list[str]]:
-    """Return a network in evaluation mode with its settings and classes, from its folder alone.
-
-    Raises:
-        UserError: a file is missing or damaged.
-    """
-    results = read_json(folder / "results.json")
-    settings, classes = settings_from(results["segmentation"]), results["classes"]
-    config_hash = read_json(folder / "settings.json")["hash"]
-    return load_net(folder, settings, len(classes) + 1, config_hash), settings, classes
-
-
-def settings_from(values: dict[str, Any]) -> SegmentationSettings:
-    """Return the settings that a network was trained with, from the JSON beside it."""
-    return override(PRESETS["voc"], {f"segmentation.{name}": value for name, value in values.items()}).segmentation
 
 
 def describe(mask: np.ndarray, classes: list[str]) -> str:

@@ -9,10 +9,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from sscnb.datasets import Dataset, open_dataset
-from sscnb.datasets.images import UNREADABLE, image_size
-from sscnb.datasets.palette import voc_palette
-from sscnb.datasets.voc import voc_folder
+from sscnb.datasets import UNREADABLE, Dataset, image_size, open_dataset, voc_folder, voc_palette
 from sscnb.errors import UserError
 from sscnb.files import replacing
 

@@ -7,14 +7,9 @@ choice comes from the generator that is passed in, so a sample depends on its se
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from sscnb.datasets.folder import IGNORE
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -66,8 +61,8 @@ def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> tuple[Sa
     one), padded mask pixels are 255.
 
     Returns:
-        The crop, and a bool map size,size that is True inside the image. `to_tensor` sets the rest to 0 after
-        normalisation, which is the mean colour.
+        The crop, and a bool map size,size that is True inside the image. Networks see the mean colour in the
+        rest, which is 0 after normalisation.
     """
     height, width = sample.image.shape[:2]
     # A negative offset means that the image begins inside the crop.
@@ -114,19 +109,3 @@ def augment(
     if sample.superpixels is not None:
         sample = replace(sample, superpixels=sample.superpixels.astype(np.int32))  # room for the padding's own id
     return random_crop(sample, crop, rng)
-
-
-def to_tensor(image: np.ndarray, inside: np.ndarray | None = None) -> Tensor:
-    """Return an image H,W,3 uint8 as 3,H,W float32 with ImageNet's mean and deviation taken out; padding is 0."""
-    array = (image.astype(np.float32) / 255 - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
-    if inside is not None:
-        array[~inside] = 0
-    return torch.from_numpy(array.transpose(2, 0, 1).copy())
-
-
-def to_image(tensor: Tensor) -> np.ndarray:
-    """Undo `to_tensor`: 3,H,W normalised to H,W,3 uint8, clipped to what can be shown."""
-    array = tensor.detach().float().cpu().numpy().transpose(1, 2, 0) * np.float32(IMAGENET_STD) + np.float32(
-        IMAGENET_MEAN
-    )
-    return (array.clip(0, 1) * 255).round().astype(np.uint8)

@@ -1,1 +1,27 @@
-"""evaluation"""
+"""What masks, seeds and classifiers are measured by."""
+
+from sscnb.evaluation.bootstrap import bootstrap_interval
+from sscnb.evaluation.boundary import BoundaryIoU
+from sscnb.evaluation.classification import image_accuracy, mean_average_precision
+from sscnb.evaluation.failures import BACKGROUND, LOOK_ALIKE, FailureRules, find_failures, tally
+from sscnb.evaluation.masks import ConfusionMatrix, class_iou, confusion, defined_mean, foreground_errors
+from sscnb.evaluation.seeds import ThresholdCurve, seed_from_activation
+
+__all__ = [
+    "BACKGROUND",
+    "BoundaryIoU",
+    "ConfusionMatrix",
+    "FailureRules",
+    "LOOK_ALIKE",
+    "ThresholdCurve",
+    "bootstrap_interval",
+    "class_iou",
+    "confusion",
+    "defined_mean",
+    "find_failures",
+    "foreground_errors",
+    "image_accuracy",
+    "mean_average_precision",
+    "seed_from_activation",
+    "tally",
+]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import label
 
-from sscnb.datasets.folder import IGNORE
+from sscnb.datasets import IGNORE
 
 BACKGROUND, LOOK_ALIKE = "background", "look-alike"
 Failure = dict[str, Any]  # kind, class, taken_as, share, pixels

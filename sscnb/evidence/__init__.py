@@ -1,1 +1,33 @@
-"""evidence"""
+"""From result rows to tables, claims and figures, with the paper's own beside them."""
+
+from sscnb.evidence import figures, paper
+from sscnb.evidence.claims import claims_table
+from sscnb.evidence.cost import measure_step, prepare_step
+from sscnb.evidence.effects import effects_table, sweep_table
+from sscnb.evidence.explorer import write_explorer
+from sscnb.evidence.figures import overlay_mask
+from sscnb.evidence.memory import estimate_step
+from sscnb.evidence.report import describe_rows, ladder_table, mean_and_deviation, reference_rows, write_report
+from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table, segmentation_table
+
+__all__ = [
+    "claims_table",
+    "describe_rows",
+    "effects_table",
+    "estimate_step",
+    "evidence_table",
+    "figures",
+    "frontier_table",
+    "ladder_table",
+    "mean_and_deviation",
+    "measure_step",
+    "overlay_mask",
+    "paper",
+    "pipeline_table",
+    "prepare_step",
+    "reference_rows",
+    "segmentation_table",
+    "sweep_table",
+    "write_explorer",
+    "write_report",
+]

@@ -8,8 +8,7 @@ from typing import Any
 
 from sscnb.evidence import paper
 from sscnb.evidence.report import markdown_table, own_split, value_text
-from sscnb.settings.config import load_config
-from sscnb.settings.variants import SWEEPS, VARIANTS, sweep
+from sscnb.settings import SWEEPS, VARIANTS, load_config, sweep
 
 Rows = Sequence[dict[str, Any]]
 Sets = Mapping[str, Rows]

@@ -9,13 +9,11 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from sscnb.datasets import IGNORE
-from sscnb.datasets.palette import voc_palette
+from sscnb.datasets import IGNORE, voc_palette
 from sscnb.evidence.figures import ACTIVATION
 from sscnb.files import write_json
-from sscnb.settings.variants import VARIANTS
-from sscnb.stages.run import Run
-from sscnb.stages.seeds import evaluate_seeds, load_cams
+from sscnb.settings import VARIANTS
+from sscnb.stages import Run, evaluate_seeds, load_cams
 
 SIDE = 240  # longest side of a picture: enough to see, small enough for a page
 

@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sscnb.datasets import IGNORE, Dataset
-from sscnb.datasets.palette import voc_palette
+from sscnb.datasets import IGNORE, Dataset, voc_palette
 from sscnb.files import replacing
 
 ACTIVATION = "inferno"  # perceptually even, readable in grey

@@ -9,8 +9,8 @@ import pandas as pd
 from sscnb.errors import UserError
 from sscnb.evidence import paper
 from sscnb.files import read_json, write_json
-from sscnb.settings.variants import LADDER, VARIANTS
-from sscnb.stages.run import Run, project_root
+from sscnb.settings import LADDER, VARIANTS
+from sscnb.stages import Run, project_root
 
 NOT_RUN = "not run"
 SHARES = ("mIoU", "IoU", "over", "under", "confused", "best_mIoU", "best_over", "best_under", "best_confused")

@@ -12,8 +12,8 @@ from torch import nn
 
 from sscnb.evidence import paper
 from sscnb.evidence.report import NOT_RUN, ladder_table, markdown_table, own_split, value_text
-from sscnb.method.reconstruction import ReconstructionNet
-from sscnb.settings.variants import LADDER, VARIANTS
+from sscnb.method import ReconstructionNet
+from sscnb.settings import LADDER, VARIANTS
 
 Rows = Sequence[dict[str, Any]]
 Sets = Mapping[str, Rows]

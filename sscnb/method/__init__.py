@@ -1,1 +1,45 @@
-"""method"""
+"""The paper's Section III: CAMs, suppression, reconstruction, self-modulation, and the objective that joins them."""
+
+from sscnb.method.cam import CAMNet, class_activation, classification_loss, multi_scale_activation
+from sscnb.method.drs import Suppression, suppress
+from sscnb.method.modulation import Modulation, alignment_loss, erode, region_mean, self_modulate
+from sscnb.method.objective import Objective, build_objective, build_optimizers, build_perceptual
+from sscnb.method.perceptual import PerceptualLoss, pixel_loss
+from sscnb.method.reconstruction import ReconstructionNet
+from sscnb.method.superpixels import (
+    boundaries,
+    boundary_recall,
+    read_superpixels,
+    relabel,
+    segment,
+    segment_files,
+    undersegmentation_error,
+)
+
+__all__ = [
+    "CAMNet",
+    "Modulation",
+    "Objective",
+    "PerceptualLoss",
+    "ReconstructionNet",
+    "Suppression",
+    "alignment_loss",
+    "boundaries",
+    "boundary_recall",
+    "build_objective",
+    "build_optimizers",
+    "build_perceptual",
+    "class_activation",
+    "classification_loss",
+    "erode",
+    "multi_scale_activation",
+    "pixel_loss",
+    "read_superpixels",
+    "region_mean",
+    "relabel",
+    "segment",
+    "segment_files",
+    "self_modulate",
+    "suppress",
+    "undersegmentation_error",
+]

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from sscnb.method.cam import CAMNet, classification_loss
 from sscnb.method.drs import Suppression
 from sscnb.method.modulation import alignment_loss
-from sscnb.method.reconstruction import PerceptualLoss, ReconstructionNet, pixel_loss
-from sscnb.networks.backbones import build_backbone
-from sscnb.settings.schema import Config
-from sscnb.settings.variants import Variant
+from sscnb.method.perceptual import PerceptualLoss, pixel_loss
+from sscnb.method.reconstruction import ReconstructionNet
+from sscnb.networks import build_backbone
+from sscnb.settings import Config, Variant
 
 
 class Objective(nn.Module):

@@ -1,1 +1,23 @@
-"""networks"""
+"""What every network shares: staged backbones, their ImageNet weights, the samples, and the training loop."""
+
+from sscnb.networks.backbones import Backbone, build_backbone
+from sscnb.networks.tensors import to_image, to_tensor
+from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
+from sscnb.networks.training_data import UNTRUSTED, TrainingImages
+from sscnb.networks.weights import weights_status
+
+__all__ = [
+    "Backbone",
+    "Schedule",
+    "TrainingImages",
+    "UNTRUSTED",
+    "build_backbone",
+    "device",
+    "device_name",
+    "fit",
+    "load_checkpoint",
+    "load_state",
+    "to_image",
+    "to_tensor",
+    "weights_status",
+]

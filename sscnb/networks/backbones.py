@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs as vgg_layouts
 from torchvision.models.vgg import make_layers
 
-from sscnb.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from sscnb.errors import UserError, nearest
+from sscnb.networks.tensors import IMAGENET_MEAN, IMAGENET_STD
 from sscnb.networks.weights import load_weights
 
 NAMES = ("resnet50", "resnet101", "vgg16", "vgg19", "efficientnet_lite0")

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from sscnb.datasets.folder import IGNORE, Dataset
-from sscnb.datasets.images import read_mask
-from sscnb.datasets.transforms import Sample, augment, to_tensor
+from sscnb.datasets import IGNORE, Dataset, Sample, augment, read_mask
 from sscnb.errors import UserError
+from sscnb.networks.tensors import to_tensor
 
 UNTRUSTED = 254  # in a target: a pseudo-mask's pixel that its confidence mask does not trust
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sscnb.errors import UserError
-from sscnb.networks.backbones import Backbone
+from sscnb.networks import Backbone
 
 STRIDE = 4  # of both outputs
 

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from sscnb.datasets.folder import IGNORE
+from sscnb.datasets import IGNORE
 from sscnb.errors import UserError
-from sscnb.refinement.random_walk import pair_offsets, path_cells
+from sscnb.refinement.affinity import pair_offsets, path_cells
 
 EPSILON = 1e-5  # inside the logarithms, as in IRN
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from sscnb.datasets.folder import IGNORE
+from sscnb.datasets import IGNORE
 from sscnb.errors import UserError, nearest
-from sscnb.evaluation.masks import seed_from_activation
+from sscnb.evaluation import seed_from_activation
 from sscnb.refinement.crf import GT_PROB, Potentials, refine_labels
 
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sscnb.datasets.folder import IGNORE
-from sscnb.networks.training_data import UNTRUSTED
+from sscnb.datasets import IGNORE
+from sscnb.networks import UNTRUSTED
 from sscnb.segmentation.deeplab import DeepLabV2, pixel_loss, to_pixels
 
 BOUNDARY = 0.2  # how much more a pixel at a contour counts (release)

@@ -12,12 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sscnb.datasets.folder import IGNORE
-from sscnb.datasets.transforms import Sample, resize_long, to_tensor
-from sscnb.networks.backbones import Backbone, build_backbone
-from sscnb.networks.training_data import UNTRUSTED
-from sscnb.refinement.crf import refine_probabilities
-from sscnb.settings.schema import SegmentationSettings
+from sscnb.datasets import IGNORE, Sample, resize_long
+from sscnb.networks import UNTRUSTED, Backbone, build_backbone, to_tensor
+from sscnb.refinement import refine_probabilities
+from sscnb.settings import SegmentationSettings
 
 
 class DeepLabV2(nn.Module):

@@ -1,1 +1,52 @@
-"""settings"""
+"""Every value in one place: the settings, the presets made of them, and the variants that the ablations compare."""
+
+from sscnb.settings.config import load_config, override, settings_dict, settings_hash
+from sscnb.settings.presets import PRESETS
+from sscnb.settings.schema import (
+    CAMSettings,
+    Config,
+    DataSettings,
+    InferenceSettings,
+    IRNSettings,
+    ModulationSettings,
+    PseudoMaskSettings,
+    ReconstructionSettings,
+    SegmentationSettings,
+    SuperpixelSettings,
+)
+from sscnb.settings.variants import (
+    LADDER,
+    SWEEPS,
+    VARIANTS,
+    Variant,
+    find_variant,
+    refined_variants,
+    segmentation_sources,
+    sweep,
+)
+
+__all__ = [
+    "CAMSettings",
+    "Config",
+    "DataSettings",
+    "IRNSettings",
+    "InferenceSettings",
+    "LADDER",
+    "ModulationSettings",
+    "PRESETS",
+    "PseudoMaskSettings",
+    "ReconstructionSettings",
+    "SWEEPS",
+    "SegmentationSettings",
+    "SuperpixelSettings",
+    "VARIANTS",
+    "Variant",
+    "find_variant",
+    "load_config",
+    "override",
+    "refined_variants",
+    "segmentation_sources",
+    "settings_dict",
+    "settings_hash",
+    "sweep",
+]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from sscnb.datasets.scenes.writing import SceneConfig
+from sscnb.datasets.scenes import SceneConfig
 from sscnb.settings.schema import (
     CAMSettings,
     Config,

@@ -6,7 +6,7 @@ out and its release fills in; the book's page of differences lists both.
 
 from dataclasses import dataclass, field
 
-from sscnb.datasets.scenes.writing import SceneConfig
+from sscnb.datasets.scenes import SceneConfig
 
 
 @dataclass(frozen=True)

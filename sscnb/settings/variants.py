@@ -6,7 +6,7 @@ A variant's name may carry changes of settings behind an @, such as `ssc@modulat
 import json
 from dataclasses import dataclass
 
-from sscnb.datasets.folder import Dataset
+from sscnb.datasets import Dataset
 from sscnb.errors import UserError, nearest
 from sscnb.settings.config import override
 from sscnb.settings.schema import Config

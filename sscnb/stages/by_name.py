@@ -9,10 +9,11 @@ from collections.abc import Callable
 from sscnb.stages.cam import infer_cams, train_cam
 from sscnb.stages.data import make_superpixels, prepare_data
 from sscnb.stages.irn import make_ir_labels, train_irn
+from sscnb.stages.predictions import evaluate_segmentation, predict_split
 from sscnb.stages.pseudo import evaluate_pseudo_masks, make_pseudo_masks
-from sscnb.stages.run import Result
 from sscnb.stages.seeds import evaluate_seeds
-from sscnb.stages.segmentation import evaluate_segmentation, predict_split, train_segmentation
+from sscnb.stages.segmentation import train_segmentation
+from sscnb.stages.stage import Result
 
 RUN_STAGES: dict[str, Callable[..., Result]] = {"data": prepare_data, "superpixels": make_superpixels}
 VARIANT_STAGES: dict[str, Callable[..., Result]] = {"cam": train_cam, "cams": infer_cams, "seeds": evaluate_seeds}

@@ -8,20 +8,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sscnb.datasets import Dataset
-from sscnb.datasets.images import image_size
-from sscnb.datasets.transforms import Sample, resize_long, to_tensor
+from sscnb.datasets import Dataset, Sample, image_size, resize_long
 from sscnb.errors import UserError
-from sscnb.evaluation.classification import image_accuracy, mean_average_precision
+from sscnb.evaluation import image_accuracy, mean_average_precision
 from sscnb.files import replacing
-from sscnb.method.cam import CAMNet, class_activation, multi_scale_activation
-from sscnb.method.objective import Objective, build_objective, build_optimizers
-from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
-from sscnb.networks.training_data import TrainingImages
-from sscnb.settings.config import settings_dict
-from sscnb.settings.schema import InferenceSettings
-from sscnb.settings.variants import find_variant
-from sscnb.stages.run import Result, Run, Stage
+from sscnb.method import CAMNet, Objective, build_objective, build_optimizers, class_activation, multi_scale_activation
+from sscnb.networks import Schedule, TrainingImages, device, device_name, fit, load_checkpoint, load_state, to_tensor
+from sscnb.settings import InferenceSettings, find_variant, settings_dict
+from sscnb.stages.run import Run
+from sscnb.stages.stage import Result, Stage
 
 
 def cam_stage(run: Run, variant: str, seed: int) -> Stage:

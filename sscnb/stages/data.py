@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from sscnb.datasets import Dataset
-from sscnb.datasets.checks import check_images
-from sscnb.datasets.scenes.writing import write_scenes
-from sscnb.method.superpixels import read_superpixels, segment_files
-from sscnb.settings.config import settings_dict
-from sscnb.stages.run import Result, Run
+from sscnb.datasets import Dataset, check_images
+from sscnb.datasets.scenes import write_scenes
+from sscnb.method import read_superpixels, segment_files
+from sscnb.settings import settings_dict
+from sscnb.stages.run import Run
+from sscnb.stages.stage import Result
 
 
 def prepare_data(run: Run) -> Result:

@@ -10,25 +10,26 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sscnb.datasets import IGNORE, Dataset
-from sscnb.datasets.images import read_mask
-from sscnb.datasets.palette import save_mask
-from sscnb.datasets.transforms import Sample, resize_long, to_tensor
+from sscnb.datasets import IGNORE, Dataset, Sample, read_mask, resize_long, save_mask
 from sscnb.errors import UserError, nearest
 from sscnb.files import replacing
-from sscnb.networks.backbones import build_backbone
-from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
-from sscnb.networks.training_data import TrainingImages
+from sscnb.networks import (
+    Schedule,
+    TrainingImages,
+    build_backbone,
+    device,
+    device_name,
+    fit,
+    load_checkpoint,
+    load_state,
+    to_tensor,
+)
 from sscnb.parallel import in_processes
-from sscnb.refinement.crf import require_crf
-from sscnb.refinement.irn import IRN, set_mean_displacement
-from sscnb.refinement.irn_loss import labels_on_grid, relation_loss
-from sscnb.refinement.pseudo_masks import ir_label
-from sscnb.settings.config import settings_dict
-from sscnb.settings.schema import IRNSettings
-from sscnb.settings.variants import find_variant
-from sscnb.stages.run import Result, Run, Stage
+from sscnb.refinement import IRN, ir_label, labels_on_grid, relation_loss, require_crf, set_mean_displacement
+from sscnb.settings import IRNSettings, find_variant, settings_dict
+from sscnb.stages.run import Run
 from sscnb.stages.seeds import load_cams
+from sscnb.stages.stage import Result, Stage
 
 _NOT_SAVED = ("net.backbone.",)  # it is frozen
 _MEAN_IMAGES = 100  # for the mean displacement: two numbers, which hundreds of cells an image settle soon

@@ -12,21 +12,17 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from sscnb.datasets.images import read_mask
-from sscnb.datasets.palette import save_mask
-from sscnb.datasets.transforms import to_tensor
-from sscnb.evaluation.boundary import BoundaryIoU
-from sscnb.evaluation.masks import ConfusionMatrix, ThresholdCurve
+from sscnb.datasets import read_mask, save_mask
+from sscnb.evaluation import BoundaryIoU, ConfusionMatrix, ThresholdCurve
 from sscnb.files import replacing
-from sscnb.networks.training import device, device_name
+from sscnb.networks import device, device_name, to_tensor
 from sscnb.parallel import in_processes
-from sscnb.refinement.irn import IRN, edge_map
-from sscnb.refinement.pseudo_masks import confidence_mask, pseudo_mask, walk_scores
-from sscnb.refinement.random_walk import random_walk
-from sscnb.settings.config import settings_dict
+from sscnb.refinement import IRN, confidence_mask, edge_map, pseudo_mask, random_walk, walk_scores
+from sscnb.settings import settings_dict
 from sscnb.stages.irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, worker_count
-from sscnb.stages.run import Result, Run
+from sscnb.stages.run import Run
 from sscnb.stages.seeds import evaluate_seeds, load_cams, not_measured, read_arrays, summary
+from sscnb.stages.stage import Result
 
 WRITTEN_BY = "05_irn_refinement"
 

@@ -11,31 +11,18 @@
 """
 
 import os
-import platform
-import subprocess
-import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sscnb.datasets.folder import Dataset, open_dataset
+from sscnb.datasets import Dataset, open_dataset
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
-from sscnb.settings.config import load_config, settings_dict, settings_hash
-from sscnb.settings.schema import Config
-from sscnb.settings.variants import find_variant
+from sscnb.settings import Config, find_variant, load_config, settings_dict, settings_hash
+from sscnb.stages.provenance import project_root
+from sscnb.stages.stage import Stage, difference
 
 _ELSEWHERE = "Choose another run folder with run_dir."
-Result = dict[str, Any]  # what a stage wrote into results.json: `rows`, and fields of its own
-
-
-def project_root() -> Path:
-    """Return the checkout that the package runs from, or the current folder when it is installed elsewhere."""
-    checkout = Path(__file__).resolve().parent.parent
-    return checkout if (checkout / "Snakefile").is_file() else Path.cwd()
 
 
 @dataclass(frozen=True)
@@ -110,62 +97,6 @@ class Run:
         return [row for path in paths for row in read_json(path)["rows"]]
 
 
-@dataclass
-class Stage:
-    """One stage's folder: knows whether it is done with these settings and writes its results last."""
-
-    folder: Path
-    name: str
-    settings: Any
-    preset: str
-    labels: dict[str, Any] = field(default_factory=dict)
-    _began: float = 0.0
-
-    @property
-    def hash(self) -> str:
-        """The configuration hash: twelve digits that change when any setting of the stage does."""
-        return settings_hash(self.settings)
-
-    def done(self) -> bool:
-        """Tell whether the results are there.
-
-        Raises:
-            UserError: the folder holds another configuration's output, whole or half; nothing is overwritten.
-        """
-        path = self.folder / "settings.json"
-        if path.is_file():
-            found = read_json(path)
-            if found["hash"] != self.hash:
-                raise UserError(
-                    f"{self.folder} was made with other settings ({_difference(found['settings'], self.settings)}). "
-                    "Choose another run folder, or delete this one to make it again."
-                )
-        return (self.folder / "results.json").is_file()
-
-    def begin(self) -> None:
-        """Mark the folder as belonging to these settings; call before the first output."""
-        self._began = time.monotonic()
-        write_json(self.folder / "settings.json", {"stage": self.name, "hash": self.hash, "settings": self.settings})
-
-    def finish(self, values: dict[str, float], device: str = "cpu", **extra: Any) -> dict[str, Any]:
-        """Write the measured values as result rows (with `extra` beside them) and return the file's content."""
-        origin = provenance() | {
-            "device": device,
-            "seconds": round(time.monotonic() - self._began, 2),
-            "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        labels = {"stage": self.name, "preset": self.preset, "config": self.hash, **self.labels}
-        # NaN stands for "does not apply", such as the IoU of a class that no image shows; JSON writes it as null.
-        rows = [{"metric": k, "value": None if v != v else float(v), **labels, **origin} for k, v in values.items()]
-        result = {"rows": rows, **extra}
-        write_json(self.folder / "results.json", result)
-        return result
-
-    def load(self) -> dict[str, Any]:
-        """Return what `finish` wrote."""
-        return read_json(self.folder / "results.json")
-
-
 def open_run(
     preset: str = "small",
     run_dir: str = "",
@@ -202,8 +133,8 @@ def open_run(
                 f"{folder} was made from {found['data_root'] or 'embedded scenes'}, not {root}. {_ELSEWHERE}"
             )
         if found["settings"] != _fixed(config):
-            difference = _difference(found["settings"], _fixed(config))
-            raise UserError(f"{folder} was made with other settings ({difference}). {_ELSEWHERE}")
+            changed = difference(found["settings"], _fixed(config))
+            raise UserError(f"{folder} was made with other settings ({changed}). {_ELSEWHERE}")
         root = found["data_root"]
     if config.data.source == "scenes" and root:
         raise UserError(f"preset {preset!r} makes its own scenes and takes no data_root; preset 'folder' does.")
@@ -237,43 +168,10 @@ def stamp_code(run: Run) -> None:
 
     The DAG takes the file as an input of the notebooks, so that they are executed again after a change in the package.
     """
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     code = settings_hash(
         {str(p.relative_to(folder)): p.read_text(encoding="utf-8") for p in sorted(folder.rglob("*.py"))}
     )
     path = run.folder / "code.json"
     if not path.is_file() or read_json(path) != code:
         write_json(path, code)
-
-
-@cache
-def provenance() -> dict[str, Any]:
-    """Return commit, library versions and machine: the part of a result row that is the same for a whole process."""
-    versions = {name: metadata.version(name) for name in ("torch", "torchvision", "timm", "numpy", "scikit-image")}
-    return {
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "versions": versions,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-    }
-
-
-def _commit() -> str:
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], cwd=project_root(), capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _difference(old: Any, new: Any, name: str = "") -> str:
-    """Name the first setting that differs between two nested dicts."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(k for k in new if k not in old)]:
-            if old.get(key) != new.get(key):
-                return _difference(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
-    return f"{name} {old!r} there, {new!r} here"

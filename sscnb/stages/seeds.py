@@ -13,10 +13,17 @@ from tqdm import tqdm
 
 from sscnb.datasets import Dataset
 from sscnb.errors import UserError
-from sscnb.evaluation.boundary import BoundaryIoU
-from sscnb.evaluation.masks import ConfusionMatrix, ThresholdCurve, class_iou, foreground_errors, seed_from_activation
-from sscnb.settings.variants import find_variant
-from sscnb.stages.run import Result, Run, Stage
+from sscnb.evaluation import (
+    BoundaryIoU,
+    ConfusionMatrix,
+    ThresholdCurve,
+    class_iou,
+    foreground_errors,
+    seed_from_activation,
+)
+from sscnb.settings import find_variant
+from sscnb.stages.run import Run
+from sscnb.stages.stage import Result, Stage
 
 
 def read_arrays(path: Path, names: Sequence[str], written_by: str, results: Path) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ from sscnb.commands.cli import main
 from sscnb.files import write_json
 from sscnb.stages.run import open_run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 

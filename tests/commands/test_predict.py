@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 
 from sscnb.commands.cli import main
-from sscnb.commands.predict import describe, find_network, load_network, predict_files, settings_from
+from sscnb.commands.predict import describe, find_network, predict_files
 from sscnb.datasets.images import read_image
 from sscnb.errors import UserError
 from sscnb.files import write_json
 from sscnb.segmentation.deeplab import predict_mask
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import SegmentationSettings
-from sscnb.stages.segmentation import build_net
+from sscnb.stages.segmentation import build_net, load_network, settings_from
 
 SETTINGS = SegmentationSettings(backbone="efficientnet_lite0", weights="random", rates=(1, 2), test_scales=(1.0,))
 

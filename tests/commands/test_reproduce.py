@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from conftest import CRF, ENVIRONMENT, reproduce
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def recorded(notebook: Path) -> dict[str, str]:

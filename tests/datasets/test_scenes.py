@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sscnb.datasets import scenes
 from sscnb.datasets.folder import open_dataset
 from sscnb.datasets.palette import save_mask, voc_palette
+from sscnb.datasets.scenes import writing as scenes
 from sscnb.datasets.scenes.drawing import NOTHING, PART
 from sscnb.datasets.scenes.toys import PARTS, draw_toy
 from sscnb.datasets.scenes.writing import CLASSES, SceneConfig, describe_rules, render_scene, scene_id, write_scenes

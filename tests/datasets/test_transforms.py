@@ -5,19 +5,8 @@ import pytest
 import torch
 
 from sscnb.datasets import IGNORE
-from sscnb.datasets.transforms import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Sample,
-    augment,
-    flip,
-    random_crop,
-    rescale,
-    resize,
-    resize_long,
-    to_image,
-    to_tensor,
-)
+from sscnb.datasets.transforms import Sample, augment, flip, random_crop, rescale, resize, resize_long
+from sscnb.networks.tensors import IMAGENET_MEAN, IMAGENET_STD, to_image, to_tensor
 
 HEIGHT, WIDTH, STEP = 42, 60, 4
 

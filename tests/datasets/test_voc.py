@@ -22,7 +22,7 @@ from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.datasets.voc import prepare_voc
 from sscnb.errors import UserError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TRAIN, VAL = ["2007_000001", "2007_000002"], ["2007_000003"]
 # SBD's lists are not VOC's: its train has an image of VOC's val, its val one of VOC's train.
 SBD = {"train": ["2008_000001", "2007_000003", "2008_000002"], "val": ["2007_000001", "2008_000003"]}

@@ -9,20 +9,13 @@ from torch.autograd import DeviceType
 from torch.utils.checkpoint import checkpoint
 
 from sscnb.errors import UserError
-from sscnb.evidence.cost import (
-    GIB,
-    MemoryTracker,
-    estimate_step,
-    example_batch,
-    measure_step,
-    prepare_step,
-    training_step,
-)
+from sscnb.evidence.cost import GIB, example_batch, measure_step, prepare_step, training_step
+from sscnb.evidence.memory import MemoryTracker, estimate_step
 from sscnb.method.objective import build_objective, build_optimizers
 from sscnb.settings.config import load_config
 from sscnb.settings.variants import find_variant
 
-PATH = Path(__file__).parent.parent / "benchmarks" / "training_step.py"
+PATH = Path(__file__).parents[2] / "benchmarks" / "training_step.py"
 SPEC = importlib.util.spec_from_file_location("training_step_benchmark", PATH)
 benchmark = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(benchmark)

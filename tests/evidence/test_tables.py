@@ -12,7 +12,7 @@ from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table
 from sscnb.settings.config import load_config
 from sscnb.settings.variants import sweep
 
-BIBLIOGRAPHY = (Path(__file__).resolve().parent.parent / "book/references.bib").read_text(encoding="utf-8")
+BIBLIOGRAPHY = (Path(__file__).resolve().parents[2] / "book/references.bib").read_text(encoding="utf-8")
 
 
 def row(metric, value, variant="ssc", seed=0, split="train", preset="tiny", **more):
@@ -178,7 +178,7 @@ def test_every_work_of_the_tables_is_in_the_bibliography_in_its_year():
 
 
 def test_works_that_pages_cite_exist():
-    root, works = Path(__file__).resolve().parent.parent, entries()
+    root, works = Path(__file__).resolve().parents[2], entries()
     for page in [*root.glob("book/*.md"), *root.glob("notebooks/*.ipynb")]:
         for cited in re.findall(r"\{cite:\w+\}`([^`]+)`", page.read_text(encoding="utf-8")):
             assert {key.strip() for key in cited.split(",")} <= set(works), page.name

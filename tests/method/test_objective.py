@@ -8,7 +8,7 @@ from sscnb.errors import UserError
 from sscnb.method.cam import classification_loss
 from sscnb.method.modulation import alignment_loss
 from sscnb.method.objective import build_objective, build_optimizers
-from sscnb.method.reconstruction import pixel_loss
+from sscnb.method.perceptual import pixel_loss
 from sscnb.settings.config import load_config
 from sscnb.settings.variants import LADDER, VARIANTS, Variant, find_variant
 

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from sscnb.errors import UserError
-from sscnb.method.reconstruction import PerceptualLoss, ReconstructionNet, pixel_loss
+from sscnb.method.perceptual import PerceptualLoss, pixel_loss
+from sscnb.method.reconstruction import ReconstructionNet
 
 
 def seeded(*shape, seed=0, dtype=torch.float64):

@@ -6,9 +6,9 @@ import torch
 import torchvision
 from torch import nn
 
-from sscnb.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from sscnb.errors import UserError
 from sscnb.networks.backbones import NAMES, build_backbone
+from sscnb.networks.tensors import IMAGENET_MEAN, IMAGENET_STD
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sscnb.errors import UserError
+from sscnb.refinement.affinity import affinities, pair_offsets
 from sscnb.refinement.irn_loss import labels_on_grid, relation_loss
-from sscnb.refinement.random_walk import affinities, pair_offsets
 
 TERMS = ["positive", "negative", "displacement_foreground", "displacement_background", "loss"]
 

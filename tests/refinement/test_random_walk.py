@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from sscnb.errors import UserError
-from sscnb.refinement.random_walk import affinities, chebyshev_coefficients, pair_offsets, path_cells, random_walk
+from sscnb.refinement.affinity import affinities, pair_offsets, path_cells
+from sscnb.refinement.walk import chebyshev_coefficients, random_walk
 
 
 @cache

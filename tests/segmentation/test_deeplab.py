@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sscnb.datasets.transforms import to_tensor
 from sscnb.networks.backbones import build_backbone
+from sscnb.networks.tensors import to_tensor
 from sscnb.refinement.crf import refine_probabilities
 from sscnb.segmentation.deeplab import (
     DeepLabV2,

@@ -10,11 +10,12 @@ import torch
 from conftest import make_photographs, snapshot
 from PIL import Image
 
-from sscnb.datasets.transforms import to_tensor
 from sscnb.errors import UserError
 from sscnb.evaluation.boundary import BoundaryIoU
-from sscnb.evaluation.masks import ConfusionMatrix, seed_from_activation
+from sscnb.evaluation.masks import ConfusionMatrix
+from sscnb.evaluation.seeds import seed_from_activation
 from sscnb.method.cam import class_activation, multi_scale_activation
+from sscnb.networks.tensors import to_tensor
 from sscnb.settings.config import load_config
 from sscnb.stages.cam import cam_stage, infer_cams, load_cam_net, load_objective, train_cam
 from sscnb.stages.data import make_superpixels, prepare_data

@@ -10,7 +10,7 @@ from sscnb.errors import UserError
 from sscnb.settings.config import load_config
 from sscnb.stages.notebook import PARAMETERS, begin
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

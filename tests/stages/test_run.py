@@ -10,9 +10,10 @@ from conftest import make_photographs, snapshot
 
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
-from sscnb.stages.run import Run, open_run, project_root, provenance
+from sscnb.stages.provenance import project_root, provenance
+from sscnb.stages.run import Run, open_run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def refusal(**arguments) -> str:

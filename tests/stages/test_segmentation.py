@@ -23,14 +23,9 @@ from sscnb.settings.config import load_config, settings_dict
 from sscnb.settings.variants import segmentation_sources
 from sscnb.stages import segmentation as stage_segmentation
 from sscnb.stages.data import prepare_data
+from sscnb.stages.predictions import evaluate_segmentation, predict_split
 from sscnb.stages.run import open_run
-from sscnb.stages.segmentation import (
-    evaluate_segmentation,
-    load_net,
-    predict_split,
-    segmentation_stage,
-    train_segmentation,
-)
+from sscnb.stages.segmentation import load_net, segmentation_stage, train_segmentation
 
 SMALL = {
     "data.scenes.size": 48,
@@ -364,7 +359,7 @@ def test_photographs_without_masks_or_validation_split(tmp_path):
 
 
 def test_the_check_of_the_preset_voc_changes_what_it_says(tmp_path):
-    path = Path(__file__).resolve().parent.parent / "benchmarks/voc_two_iterations.py"
+    path = Path(__file__).resolve().parents[2] / "benchmarks/voc_two_iterations.py"
     spec = importlib.util.spec_from_file_location("voc_two_iterations", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
