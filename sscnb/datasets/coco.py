@@ -77,20 +77,30 @@ def prepare_coco(
         except KeyError as error:
             raise UserError(f"{path}: an annotation has no, or an unknown, {error}. Unpack it again.") from error
         del content  # gigabytes
-        for photograph in tqdm([job[1] for job in jobs], desc=f"links {split}", unit="img", mininterval=0.5):
-            link(folder / "JPEGImages" / photograph.name, photograph)
-        jobs = [job for job in jobs if not job[0].is_file()]
-        convert(_write_mask, jobs, workers=workers, title=f"masks {split}")
+        _write_images(folder, jobs, split, workers)
         labels |= {image_id: [names[category] for category in own] for image_id, own in shown.items()}
         lists[split] = [image_id for image_id, own in shown.items() if own or split != "train"]
     if not lists:
         raise UserError(f"{root / 'annotations'} holds neither instances_train2014.json nor instances_val2014.json.")
-    write_list(folder / "classes.txt", names.values())
+    _write_lists(folder, list(names.values()), lists, labels)
+    print(f"{folder}: {len(names)} classes; " + ", ".join(f"{split} {len(ids):,}" for split, ids in lists.items()))
+    return folder
+
+
+def _write_images(folder: Path, jobs: list[Job], split: str, workers: int) -> None:
+    """Link the photographs of a split and draw the masks that are not there yet."""
+    for photograph in tqdm([job[1] for job in jobs], desc=f"links {split}", unit="img", mininterval=0.5):
+        link(folder / "JPEGImages" / photograph.name, photograph)
+    jobs = [job for job in jobs if not job[0].is_file()]
+    convert(_write_mask, jobs, workers=workers, title=f"masks {split}")
+
+
+def _write_lists(folder: Path, names: list[str], lists: dict[str, list[str]], labels: dict[str, list[str]]) -> None:
+    """Write what makes the folder a data set: classes, splits and labels."""
+    write_list(folder / "classes.txt", names)
     for split, ids in lists.items():
         write_list(folder / f"ImageSets/Segmentation/{split}.txt", ids)
     write_labels(folder / "labels.csv", labels)
-    print(f"{folder}: {len(names)} classes; " + ", ".join(f"{split} {len(ids):,}" for split, ids in lists.items()))
-    return folder
 
 
 def _plan(

@@ -1,8 +1,10 @@
 """What every network shares: staged backbones, their ImageNet weights, the samples, and the training loop."""
 
 from sscnb.networks.backbones import Backbone, build_backbone
+from sscnb.networks.checkpoints import load_checkpoint, load_state
+from sscnb.networks.device import device, device_name
 from sscnb.networks.tensors import to_image, to_tensor
-from sscnb.networks.training import Schedule, device, device_name, fit, load_checkpoint, load_state
+from sscnb.networks.training import Schedule, fit
 from sscnb.networks.training_data import UNTRUSTED, TrainingImages
 from sscnb.networks.weights import weights_status
 

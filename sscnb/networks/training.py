@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from sscnb.errors import UserError
-from sscnb.files import replacing
+from sscnb.networks.checkpoints import resume, save_checkpoint
+from sscnb.networks.device import precision_for
 from sscnb.networks.training_data import EpochSampler
 
 
@@ -33,18 +34,6 @@ class Schedule:
     clip: float = 0.0  # largest gradient norm; 0 is off
     precision: str = "auto"
     workers: int = 0
-
-
-def precision_for(wanted: str) -> str:
-    """Resolve "auto": bf16 on a GPU that computes it, else full precision.
-
-    On processors bf16 stays a choice ("bf16"): where it is emulated it is slower, and results then differ by machine.
-    """
-    if wanted not in ("auto", "no", "bf16"):
-        raise UserError(f"precision must be 'auto', 'no' or 'bf16', not {wanted!r}.")
-    if wanted == "auto":
-        return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
-    return wanted
 
 
 def fit(
@@ -74,143 +63,93 @@ def fit(
     """
     # Without a GPU the processor, as in inference: accelerate alone would take Apple's MPS.
     accelerator = Accelerator(mixed_precision=precision_for(schedule.precision), cpu=not torch.cuda.is_available())
-    sampler = EpochSampler(len(data), seed)
-    # The last, smaller batch is dropped only where there is a full one before it.
-    loader = DataLoader(
-        data,
-        batch_size=min(schedule.batch_size, len(data)),
-        sampler=sampler,
-        drop_last=True,
-        num_workers=schedule.workers,
-        pin_memory=accelerator.device.type == "cuda",
-    )
+    loader = _loader(data, schedule, seed, pin=accelerator.device.type == "cuda")
+    sampler = loader.sampler
     # Channels last: the same numbers, about a third less time for depthwise convolutions on a processor.
     objective = objective.to(memory_format=torch.channels_last)
     model, loader, *optimizers = accelerator.prepare(objective, loader, *optimizers)
     path = folder / "checkpoint.pt"
-    history = _resume(path, objective, optimizers, config_hash, exclude)
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    for group in groups:
+    history = resume(path, objective, optimizers, config_hash, exclude)
+    for group in _groups(optimizers):
         group.setdefault("initial_lr", group["lr"])
-    steps = len(loader)
-    total = schedule.epochs * steps
     bar = tqdm(
-        total=total,
-        initial=len(history) * steps,
+        total=schedule.epochs * len(loader),
+        initial=len(history) * len(loader),
         desc=title,
         unit="step",
         mininterval=0.5,
         disable=not accelerator.is_main_process,
     )
-    for epoch in range(len(history), schedule.epochs):
-        began = time.monotonic()
-        torch.manual_seed(seed * 1_000_003 + epoch)
-        sampler.set_epoch(epoch)
-        loader.set_epoch(epoch)  # accelerate counts epochs itself, from 0, and would put the sampler back to its count
-        model.train()
-        sums: dict[str, Tensor] = {}
-        for step, batch in enumerate(loader):
-            factor = (1 - (epoch * steps + step) / total) ** schedule.power
-            for group in groups:
-                group["lr"] = group["initial_lr"] * factor
-            with accelerator.autocast():
-                losses = model(batch, epoch)
-            if not math.isfinite(losses["loss"].item()):
-                bar.close()
-                parts = ", ".join(f"{k} {v.item():.3g}" for k, v in losses.items())
-                raise UserError(
-                    f"{title} stopped: the loss is not finite in epoch {epoch}, step {step} ({parts}). "
-                    f"Images of the batch: {', '.join(batch['id'])}. Checkpoint of the last whole epoch: {path}. "
-                    "Look at these images, lower the learning rates or set clip."
-                )
-            accelerator.backward(losses["loss"])
-            if schedule.clip:
-                accelerator.clip_grad_norm_(model.parameters(), schedule.clip)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0) + value.detach()
-            bar.update()
-            bar.set_postfix(epoch=f"{epoch + 1}/{schedule.epochs}", loss=f"{losses['loss'].item():.3f}", refresh=False)
-        means = accelerator.reduce({k: v / steps for k, v in sums.items()}, reduction="mean")
-        history.append(
-            {"epoch": epoch, **{k: v.item() for k, v in means.items()}, "seconds": round(time.monotonic() - began, 2)}
-        )
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            _save(path, accelerator.unwrap_model(model), optimizers, history, config_hash, exclude)
-    bar.close()
+    with bar:
+        for epoch in range(len(history), schedule.epochs):
+            began = time.monotonic()
+            torch.manual_seed(seed * 1_000_003 + epoch)
+            sampler.set_epoch(epoch)
+            loader.set_epoch(epoch)  # accelerate counts epochs itself, from 0, and would set the sampler to its count
+            means = _train_epoch(accelerator, model, optimizers, loader, epoch, schedule, bar, path)
+            history.append({"epoch": epoch, **means, "seconds": round(time.monotonic() - began, 2)})
+            accelerator.wait_for_everyone()
+            if accelerator.is_main_process:
+                save_checkpoint(path, accelerator.unwrap_model(model), optimizers, history, config_hash, exclude)
     accelerator.wait_for_everyone()
     accelerator.free_memory()
     return history
 
 
-def device() -> torch.device:
-    """Return the device that inference runs on: the first GPU, or the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _loader(data: Dataset, schedule: Schedule, seed: int, *, pin: bool) -> DataLoader:
+    """Return batches in an order drawn from seed and epoch."""
+    return DataLoader(
+        data,
+        batch_size=min(schedule.batch_size, len(data)),
+        sampler=EpochSampler(len(data), seed),
+        drop_last=True,  # the last, smaller batch goes only where there is a full one before it
+        num_workers=schedule.workers,
+        pin_memory=pin,
+    )
 
 
-def device_name() -> str:
-    """Return the device's name for result rows."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+def _groups(optimizers: Sequence[Optimizer]) -> list[dict[str, Any]]:
+    return [group for optimizer in optimizers for group in optimizer.param_groups]
 
 
-def load_checkpoint(path: Path, config_hash: str | None = None) -> dict[str, Any]:
-    """Read a checkpoint that `fit` wrote.
-
-    Raises:
-        UserError: it is missing, damaged, or of another configuration than `config_hash`.
-    """
-    if not path.is_file():
-        raise UserError(f"checkpoint {path} is missing: run the training stage that writes it first.")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        found = checkpoint["config"]
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise UserError(
-            f"checkpoint {path} cannot be read ({type(error).__name__}). Delete it to train again."
-        ) from error
-    if config_hash is not None and found != config_hash:
-        raise UserError(
-            f"checkpoint {path} belongs to configuration {found}, not {config_hash}: it was made with another preset "
-            "or other settings. Choose another run folder, or delete it to train again."
-        )
-    return checkpoint
-
-
-def load_state(module: nn.Module, state: dict[str, Tensor], source: Path, *, optional: Sequence[str] = ()) -> None:
-    """Load a state dict into a module; entries under the `optional` prefixes may be absent.
-
-    Raises:
-        UserError: names or shapes do not fit.
-    """
-    try:
-        missing, unexpected = module.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise UserError(f"checkpoint {source} is of another network: {str(error).splitlines()[-1].strip()}") from error
-    missing = [k for k in missing if not k.startswith(tuple(optional))]
-    if missing or unexpected:
-        raise UserError(f"checkpoint {source} is of another network: {(missing + unexpected)[0]} has no counterpart.")
-
-
-def _save(path, model, optimizers, history, config_hash, exclude) -> None:
-    state = {k: v for k, v in model.state_dict().items() if not k.startswith(tuple(exclude))}
-    content = {
-        "config": config_hash,
-        "model": state,
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        "history": history,
-    }
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
-
-
-def _resume(path, objective, optimizers, config_hash, exclude) -> list[dict[str, float]]:
-    if not path.is_file():
-        return []
-    checkpoint = load_checkpoint(path, config_hash)
-    load_state(objective, checkpoint["model"], path, optional=exclude)
-    for optimizer, state in zip(optimizers, checkpoint["optimizers"], strict=True):
-        optimizer.load_state_dict(state)
-    return checkpoint["history"]
+def _train_epoch(
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizers: Sequence[Optimizer],
+    loader: DataLoader,
+    epoch: int,
+    schedule: Schedule,
+    bar: tqdm,
+    checkpoint: Path,
+) -> dict[str, float]:
+    """Take the steps of one epoch and return the mean of each loss over them and over all processes."""
+    steps = len(loader)
+    model.train()
+    sums: dict[str, Tensor] = {}
+    for step, batch in enumerate(loader):
+        factor = (1 - (epoch * steps + step) / (schedule.epochs * steps)) ** schedule.power
+        for group in _groups(optimizers):
+            group["lr"] = group["initial_lr"] * factor
+        with accelerator.autocast():
+            losses = model(batch, epoch)
+        loss = losses["loss"].item()
+        if not math.isfinite(loss):
+            bar.close()
+            parts = ", ".join(f"{k} {v.item():.3g}" for k, v in losses.items())
+            raise UserError(
+                f"{bar.desc} stopped: the loss is not finite in epoch {epoch}, step {step} ({parts}). "
+                f"Images of the batch: {', '.join(batch['id'])}. Checkpoint of the last whole epoch: {checkpoint}. "
+                "Look at these images, lower the learning rates or set clip."
+            )
+        accelerator.backward(losses["loss"])
+        if schedule.clip:
+            accelerator.clip_grad_norm_(model.parameters(), schedule.clip)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0) + value.detach()
+        bar.update()
+        bar.set_postfix(epoch=f"{epoch + 1}/{schedule.epochs}", loss=f"{loss:.3f}", refresh=False)
+    means = accelerator.reduce({k: v / steps for k, v in sums.items()}, reduction="mean")
+    return {k: v.item() for k, v in means.items()}

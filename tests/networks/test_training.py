@@ -6,7 +6,9 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 from sscnb.errors import UserError
-from sscnb.networks.training import Schedule, fit, load_checkpoint, load_state, precision_for
+from sscnb.networks.checkpoints import load_checkpoint, load_state
+from sscnb.networks.device import precision_for
+from sscnb.networks.training import Schedule, fit
 from sscnb.networks.training_data import EpochSampler
 
 NUMBER = 10

@@ -1,0 +1,91 @@
+"""Checkpoints: what a training leaves after each epoch, and goes on from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from sscnb.errors import UserError
+from sscnb.files import replacing
+
+
+def load_checkpoint(path: Path, config_hash: str | None = None) -> dict[str, Any]:
+    """Read a checkpoint that `fit` wrote.
+
+    Raises:
+        UserError: it is missing, damaged, or of another configuration than `config_hash`.
+    """
+    if not path.is_file():
+        raise UserError(f"checkpoint {path} is missing: run the training stage that writes it first.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        found = checkpoint["config"]
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise UserError(
+            f"checkpoint {path} cannot be read ({type(error).__name__}). Delete it to train again."
+        ) from error
+    if config_hash is not None and found != config_hash:
+        raise UserError(
+            f"checkpoint {path} belongs to configuration {found}, not {config_hash}: it was made with another preset "
+            "or other settings. Choose another run folder, or delete it to train again."
+        )
+    return checkpoint
+
+
+def load_state(module: nn.Module, state: dict[str, Tensor], source: Path, *, optional: Sequence[str] = ()) -> None:
+    """Load a state dict into a module; entries under the `optional` prefixes may be absent.
+
+    Raises:
+        UserError: names or shapes do not fit.
+    """
+    try:
+        missing, unexpected = module.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise UserError(f"checkpoint {source} is of another network: {str(error).splitlines()[-1].strip()}") from error
+    missing = [k for k in missing if not k.startswith(tuple(optional))]
+    if missing or unexpected:
+        raise UserError(f"checkpoint {source} is of another network: {(missing + unexpected)[0]} has no counterpart.")
+
+
+def save_checkpoint(
+    path: Path,
+    model: nn.Module,
+    optimizers: Sequence[Optimizer],
+    history: list[dict[str, float]],
+    config_hash: str,
+    exclude: Sequence[str] = (),
+) -> None:
+    """Write the state of a training after an epoch; entries of the model under the `exclude` prefixes are left out."""
+    state = {k: v for k, v in model.state_dict().items() if not k.startswith(tuple(exclude))}
+    content = {
+        "config": config_hash,
+        "model": state,
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "history": history,
+    }
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+def resume(
+    path: Path,
+    model: nn.Module,
+    optimizers: Sequence[Optimizer],
+    config_hash: str,
+    exclude: Sequence[str] = (),
+) -> list[dict[str, float]]:
+    """Load the state of a training that is to go on, in place, and return its history: empty where there is none.
+
+    Raises:
+        UserError: as `load_checkpoint` and `load_state`.
+    """
+    if not path.is_file():
+        return []
+    checkpoint = load_checkpoint(path, config_hash)
+    load_state(model, checkpoint["model"], path, optional=exclude)
+    for optimizer, state in zip(optimizers, checkpoint["optimizers"], strict=True):
+        optimizer.load_state_dict(state)
+    return checkpoint["history"]
