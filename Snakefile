@@ -36,7 +36,7 @@ NETWORKS = [(variant, seed) for variant in SETTINGS.variants for seed in SETTING
 # One network alone gets all cores; several are trained side by side, which uses them better.
 THREADS = max(1, workflow.cores // len(NETWORKS)) if workflow.cores else 1
 GPU = min(1, int(config.get("gpus", 0)))
-CODE = f"{RUN}/code.json"  # newer when the package has changed: notebooks are executed again then
+CODE = config["code"]  # newer when the package has changed: notebooks are executed again then
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 DATA = [f"{RUN}/data/results.json", f"{RUN}/superpixels/results.json"]
 SEEDS = [f"{RUN}/cam/{variant}/seed{seed}/seeds/results.json" for variant, seed in NETWORKS]
@@ -68,8 +68,13 @@ wildcard_constraints:
     notebook="[0-9]{2}_[a-z_]+",
 
 
+# Results are targets too: a notebook that is there does not stand in for one that is gone.
 rule all:
     input:
+        *DATA,
+        *SEEDS,
+        *PSEUDO,
+        *SEGMENTATION,
         expand(f"{RUN}/notebooks/{{notebook}}.ipynb", notebook=NOTEBOOKS),
 
 
@@ -139,10 +144,11 @@ rule notebook:
     input:
         ROOT / "notebooks/{notebook}.ipynb",
         CODE,
-        ancient(lambda wildcards: read_by(wildcards.notebook)),
+        lambda wildcards: read_by(wildcards.notebook),
     output:
         f"{RUN}/notebooks/{{notebook}}.ipynb",
-    # A failed job's output is deleted, so papermill writes to the log, which is kept for looking at the error.
+    # A failed job's output is deleted, so papermill writes to the log, which is kept for looking at the error. What is
+    # copied from there is renamed, so that a notebook is whole or not there.
     log:
         f"{RUN}/logs/{{notebook}}.ipynb",
     threads: workflow.cores
@@ -150,11 +156,13 @@ rule notebook:
         values=lambda wildcards: json.dumps(PARAMETERS),
     shell:
         f"echo executing {{wildcards.notebook}} && {PYTHON} -m papermill {{input[0]:q}} {{log:q}} --cwd {shlex.quote(str(ROOT / 'notebooks'))}"
-        " --kernel python3 --no-progress-bar --log-level WARNING -y {params.values:q} && cp {log:q} {output:q}"
+        " --kernel python3 --no-progress-bar --log-level WARNING -y {params.values:q}"
+        " && cp {log:q} {output:q}.part && mv {output:q}.part {output:q}"
 
 
 rule book:
     input:
+        rules.all.input,
         expand(f"{RUN}/notebooks/{{notebook}}.ipynb", notebook=NOTEBOOKS),
         [str(path) for path in (ROOT / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts],
         str(ROOT / "_config.yml"),

@@ -6,7 +6,7 @@ The floors below are imported where they are used: they bring torch, seconds tha
 import argparse
 import json
 import os
-import subprocess
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sscnb import __version__
 from sscnb.commands import data as cli_data
 from sscnb.errors import UserError
-from sscnb.files import read_json, write_json
+from sscnb.files import read_json
 from sscnb.settings import PRESETS, find_variant
 
 if TYPE_CHECKING:
@@ -31,14 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "reproduce":
         parser.error(f"unrecognised arguments: {' '.join(rest)}")
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         return options.function(options, [word for word in rest if word != "--"])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        # A line of its own: the cursor stands behind a progress bar.
+        print(f"\n{error or 'interrupted'}; the same command goes on from here.", file=sys.stderr)
+        return 143 if str(error) else 130
+
+
+def _terminated(*_: object) -> None:
+    """End like an interruption from the keyboard, so that files are whole and locks are given back."""
+    raise KeyboardInterrupt("terminated")
 
 
 def run_stages(options: argparse.Namespace, _: list[str]) -> int:
@@ -67,46 +74,17 @@ def run_stages(options: argparse.Namespace, _: list[str]) -> int:
 
 def reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     """Hand the whole DAG to Snakemake: stages, executed notebooks and, with --book, the rendered book."""
-    from sscnb.stages import project_root, stamp_code
+    from sscnb.commands.reproduce import reproduce_run
 
     if options.seed is not None:
         options.overrides = {**options.overrides, "seeds": [options.seed]}
-    run = _open(options)
-    stamp_code(run)
     settings = {
-        "preset": run.config.preset,
-        "run_dir": str(run.folder),
-        "data_root": run.data_root,
-        "build_dir": str(project_root() / options.build_dir),
+        "build_dir": options.build_dir,
         "overrides": options.overrides,
         "gpus": _gpus() if options.gpus is None else options.gpus,
     }
-    root = project_root()
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "book" if options.book else "all",
-        "--snakefile",
-        str(root / "Snakefile"),
-    ]
-    command += ["--directory", str(root), "--cores", str(options.cores or os.cpu_count())]
-    command += ["--resources", f"gpu={settings['gpus']}", "--rerun-triggers", "mtime", "--rerun-incomplete"]
-    quiet = ["host"] if options.dry_run else ["host", "reason", "rules", "progress"]
-    command += ["--quiet", *quiet, *(["--dry-run"] if options.dry_run else []), *rest]
-    # A file, since Snakemake reads values on its command line as text: 2 would become "2".
-    write_json(run.folder / "reproduce.json", settings)
-    command += ["--configfile", str(run.folder / "reproduce.json")]
-    try:
-        # A leftover lock of a killed run would stop the next one; jobs write whole files, so there is nothing to guard.
-        code = subprocess.run([*command, "--nolock"], cwd=root).returncode
-    except KeyboardInterrupt:
-        return 130
-    if code:
-        raise UserError(f"a step failed; its message is above, and a failed notebook is kept in {run.folder / 'logs'}.")
-    if options.book and not options.dry_run:
-        print(root / options.build_dir / "html/index.html")
-    return 0
+    cores = options.cores or os.cpu_count() or 1
+    return reproduce_run(_open(options), settings, rest, book=options.book, dry_run=options.dry_run, cores=cores)
 
 
 def doctor(options: argparse.Namespace, _: list[str]) -> int:

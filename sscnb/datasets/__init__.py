@@ -2,6 +2,7 @@
 
 from sscnb.datasets.checks import check_images
 from sscnb.datasets.coco import prepare_coco
+from sscnb.datasets.fingerprint import label_files, mask_files, remembered_digest
 from sscnb.datasets.folder import IGNORE, VOC_CLASSES, Dataset, open_dataset
 from sscnb.datasets.images import SUFFIXES, UNREADABLE, image_size, read_image, read_mask
 from sscnb.datasets.palette import save_mask, voc_palette
@@ -18,11 +19,14 @@ __all__ = [
     "augment",
     "check_images",
     "image_size",
+    "label_files",
+    "mask_files",
     "open_dataset",
     "prepare_coco",
     "prepare_voc",
     "read_image",
     "read_mask",
+    "remembered_digest",
     "resize_long",
     "save_mask",
     "voc_folder",

@@ -1,5 +1,6 @@
 """Checkpoints: what a training leaves after each epoch, and goes on from."""
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,22 +17,31 @@ def load_checkpoint(path: Path, config_hash: str | None = None) -> dict[str, Any
     """Read a checkpoint that `fit` wrote.
 
     Raises:
-        UserError: it is missing, damaged, or of another configuration than `config_hash`.
+        UserError: it is missing, damaged, not finite, or of another configuration than `config_hash`.
     """
     if not path.is_file():
         raise UserError(f"checkpoint {path} is missing: run the training stage that writes it first.")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums of what it reads
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} is not what was written")
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        found = checkpoint["config"]
+        found, model = checkpoint["config"], checkpoint["model"]
     except Exception as error:  # torch raises many kinds for a damaged file
         raise UserError(
-            f"checkpoint {path} cannot be read ({type(error).__name__}). Delete it to train again."
+            f"checkpoint {path} cannot be read ({type(error).__name__}: {str(error)[:200]}). Delete it to train again."
         ) from error
     if config_hash is not None and found != config_hash:
         raise UserError(
             f"checkpoint {path} belongs to configuration {found}, not {config_hash}: it was made with another preset "
             "or other settings. Choose another run folder, or delete it to train again."
         )
+    for name, value in model.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(
+                f"checkpoint {path} holds values that are not finite, in {name}: the training went wrong. Delete it to "
+                "train again, with lower rates or clip set."
+            )
     return checkpoint
 
 

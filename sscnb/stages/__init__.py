@@ -1,14 +1,14 @@
 """One function a stage: finds its inputs in the run folder, leaves finished output alone, writes whole files."""
 
-from sscnb.stages.by_name import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES
+from sscnb.stages.by_name import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES, look
 from sscnb.stages.cam import infer_cams, load_cam_net, load_objective, train_cam
 from sscnb.stages.data import make_superpixels, prepare_data
 from sscnb.stages.irn import load_irn, make_ir_labels, resized, train_irn
 from sscnb.stages.notebook import begin
 from sscnb.stages.predictions import evaluate_segmentation, predict_split, read_prediction
-from sscnb.stages.provenance import project_root, provenance
+from sscnb.stages.provenance import project_root, provenance, stamp_code
 from sscnb.stages.pseudo import evaluate_pseudo_masks, load_confidence, load_walk, make_pseudo_masks, walk
-from sscnb.stages.run import Run, open_run, stamp_code
+from sscnb.stages.run import Run, open_run
 from sscnb.stages.seeds import evaluate_seeds, load_cams
 from sscnb.stages.segmentation import load_network, load_segmentation, train_segmentation
 from sscnb.stages.stage import Result, Stage
@@ -34,6 +34,7 @@ __all__ = [
     "load_objective",
     "load_segmentation",
     "load_walk",
+    "look",
     "make_ir_labels",
     "make_pseudo_masks",
     "make_superpixels",

@@ -9,20 +9,19 @@ import torch
 from tqdm import tqdm
 
 from sscnb.datasets import Dataset, Sample, image_size, resize_long
-from sscnb.errors import UserError
 from sscnb.evaluation import image_accuracy, mean_average_precision
 from sscnb.files import replacing
 from sscnb.method import CAMNet, Objective, build_objective, build_optimizers, class_activation, multi_scale_activation
 from sscnb.networks import Schedule, TrainingImages, device, device_name, fit, load_checkpoint, load_state, to_tensor
 from sscnb.settings import InferenceSettings, find_variant, settings_dict
 from sscnb.stages.run import Run
-from sscnb.stages.stage import Result, Stage
+from sscnb.stages.stage import NotFinished, Result, Stage
 
 
 def cam_stage(run: Run, variant: str, seed: int) -> Stage:
     """Describe the training of a variant: where it lies and which settings it depends on."""
     parts, config = find_variant(variant, run.config)
-    settings = {"cam": settings_dict(config.cam), "data": run.done_hash(run.folder / "data", "01_data_preparation")}
+    settings = {"cam": settings_dict(config.cam), "data": run.data_hash()}
     settings["cam"].pop("workers")
     if parts.reconstruction:
         settings["reconstruction"] = settings_dict(config.reconstruction)
@@ -70,7 +69,8 @@ def train_cam(run: Run, variant: str = "baseline", seed: int | None = None) -> R
     )
     values = {f"train_{name}": value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
     values["train_seconds"] = sum(epoch["seconds"] for epoch in history)
-    return stage.finish(values, device=device_name(), history=history)
+    checkpoint = stage.folder / "checkpoint.pt"
+    return stage.finish(values, device=device_name(), files=[checkpoint], history=history)
 
 
 def load_cam_net(run: Run, variant: str, seed: int) -> CAMNet:
@@ -90,7 +90,7 @@ def load_objective(run: Run, variant: str, seed: int) -> Objective:
     """
     stage = cam_stage(run, variant, seed)
     if not stage.done():
-        raise UserError(f"{stage.folder} has no trained network: run notebook 02_cam_network_training first.")
+        raise NotFinished(f"{stage.folder} has no trained network: run notebook 02_cam_network_training first.")
     path = stage.folder / "checkpoint.pt"
     state = load_checkpoint(path, stage.hash)["model"]
     parts, config = find_variant(variant, run.config)
@@ -135,7 +135,7 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
         scores, truth = np.concatenate(logits), np.stack(labels)
         values = {"classifier/mAP": mean_average_precision(scores, truth)}
         values |= {f"classifier/{name}": value for name, value in image_accuracy(scores, truth).items()}
-    return stage.finish(values, device=device_name())
+    return stage.finish(values, device=device_name(), files=[folder / f"{i}.npz" for i in ids])
 
 
 def _batches(

@@ -26,9 +26,11 @@ def prepare_data(run: Run) -> Result:
     splits = {split: dataset.ids(split) for split in _splits(run, dataset)}
     everything = list(dict.fromkeys(i for ids in splits.values() for i in ids))
     check_images(dataset, everything, masks=True)
+    content, _ = run.content(dataset)
     counts = {split: np.sum([dataset.labels(i) for i in ids], axis=0).tolist() for split, ids in splits.items()}
     sizes = {f"images/{split}": len(ids) for split, ids in splits.items()}
-    return stage.finish(sizes, counts=counts, classes=list(dataset.classes))
+    made = [dataset.image_path(i) for i in everything] if data.source == "scenes" else [folder]
+    return stage.finish(sizes, files=made, counts=counts, classes=list(dataset.classes), content=content)
 
 
 def make_superpixels(run: Run) -> Result:
@@ -39,7 +41,7 @@ def make_superpixels(run: Run) -> Result:
     stage = run.stage(
         folder,
         "superpixels",
-        {"superpixels": settings, "data": run.done_hash(run.folder / "data", "01_data_preparation")},
+        {"superpixels": settings, "data": run.data_hash()},
     )
     if stage.done():
         return stage.load()
@@ -48,7 +50,8 @@ def make_superpixels(run: Run) -> Result:
     paths = {i: dataset.image_path(i) for i in dataset.ids(run.config.data.train_split)}
     segment_files(paths, folder, max_regions=settings["max_regions"], workers=run.config.superpixels.workers or None)
     regions = [int(read_superpixels(folder / f"{i}.png").max()) + 1 for i in paths]
-    return stage.finish({"images": len(paths), "mean_regions": float(np.mean(regions))})
+    files = [folder / "superpixels.json", *(folder / f"{i}.png" for i in paths)]
+    return stage.finish({"images": len(paths), "mean_regions": float(np.mean(regions))}, files=files)
 
 
 def _splits(run: Run, dataset: Dataset) -> list[str]:

@@ -29,7 +29,7 @@ from sscnb.refinement import IRN, ir_label, labels_on_grid, relation_loss, requi
 from sscnb.settings import IRNSettings, find_variant, settings_dict
 from sscnb.stages.run import Run
 from sscnb.stages.seeds import load_cams
-from sscnb.stages.stage import Result, Stage
+from sscnb.stages.stage import NotFinished, Result, Stage
 
 _NOT_SAVED = ("net.backbone.",)  # it is frozen
 _MEAN_IMAGES = 100  # for the mean displacement: two numbers, which hundreds of cells an image settle soon
@@ -83,7 +83,8 @@ def make_ir_labels(run: Run, variant: str = "baseline", seed: int | None = None,
         background, uncertain = (label == 0).mean(), (label == IGNORE).mean()
         shares += np.array([1 - background - uncertain, background, uncertain]) / len(ids)
     names = ("ir/foreground", "ir/background", "ir/uncertain")
-    return stage.finish(dict(zip(names, shares.tolist(), strict=True)))
+    files = [folder / f"{i}.png" for i in ids]
+    return stage.finish(dict(zip(names, shares.tolist(), strict=True)), files=files)
 
 
 def worker_count(run: Run, jobs: int) -> int:
@@ -171,7 +172,7 @@ def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf:
         fields["mean_displacement"] = mean.tolist()
     values = {f"train_{name}": value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
     values["train_seconds"] = sum(epoch["seconds"] for epoch in history)
-    return stage.finish(values, device=device_name(), **fields)
+    return stage.finish(values, device=device_name(), files=[stage.folder / "checkpoint.pt"], **fields)
 
 
 def load_irn(run: Run, variant: str, seed: int, crf: str = "") -> IRN:
@@ -182,7 +183,7 @@ def load_irn(run: Run, variant: str, seed: int, crf: str = "") -> IRN:
     """
     stage = irn_stage(run, variant, seed, crf)
     if not stage.done():
-        raise UserError(f"{stage.folder} has no trained relation network: run notebook 05_irn_refinement first.")
+        raise NotFinished(f"{stage.folder} has no trained relation network: run notebook 05_irn_refinement first.")
     path = stage.folder / "checkpoint.pt"
     state = load_checkpoint(path, stage.hash)["model"]
     objective = RelationObjective(_build_net(run.config.irn), run.config.irn.radius)

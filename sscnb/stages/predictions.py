@@ -24,7 +24,7 @@ from sscnb.settings import settings_dict
 from sscnb.stages.run import Run
 from sscnb.stages.seeds import not_measured
 from sscnb.stages.segmentation import INFERENCE, NOTEBOOK, load_segmentation, segmentation_stage
-from sscnb.stages.stage import Result, Stage
+from sscnb.stages.stage import NotFinished, Result, Stage
 
 
 def predict_split(
@@ -53,7 +53,8 @@ def predict_split(
         path = stage.folder / f"{image_id}.png"
         if not path.is_file():
             save_mask(path, predict_mask(net, dataset.image(image_id), settings))
-    return stage.finish({"predicted/images": len(ids)}, device=device_name())
+    files = [stage.folder / f"{i}.png" for i in ids]
+    return stage.finish({"predicted/images": len(ids)}, device=device_name(), files=files)
 
 
 def evaluate_segmentation(
@@ -72,7 +73,8 @@ def evaluate_segmentation(
     rules = FailureRules()
     folder = predicted.folder.with_name(predicted.folder.name.replace("predictions", "evaluation"))
     settings = {"predictions": run.done_hash(predicted.folder, NOTEBOOK), "failures": settings_dict(rules)}
-    stage = run.stage(folder, "segmentation_evaluation", settings, **predicted.labels)
+    inputs = {"masks": run.masks_hash(predicted.labels["split"])}
+    stage = run.stage(folder, "segmentation_evaluation", settings, inputs, **predicted.labels)
     if stage.done() and "note" not in stage.load():
         return stage.load()
     dataset, split = run.dataset(), predicted.labels["split"]
@@ -126,7 +128,7 @@ def _rank(item: tuple[str, dict]) -> tuple:
 def _prediction_stage(run: Run, source: str, seed: int, split: str, crf: str) -> Stage:
     trained = segmentation_stage(run, source, seed, crf)
     if not trained.done():
-        raise UserError(f"{trained.folder} has no trained network: run notebook {NOTEBOOK} first.")
+        raise NotFinished(f"{trained.folder} has no trained network: run notebook {NOTEBOOK} first.")
     settings, data = settings_dict(run.config.segmentation), run.config.data
     own = data.val_split if data.val_split in run.dataset().splits else data.train_split
     split = split or own

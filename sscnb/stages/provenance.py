@@ -8,6 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sscnb.files import read_json, write_json
+from sscnb.settings import settings_hash
+
 
 def project_root() -> Path:
     """Return the checkout that the package runs from, or the current folder when it is installed elsewhere."""
@@ -37,3 +40,16 @@ def _commit() -> str:
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def stamp_code(folder: Path) -> Path:
+    """Write a hash of the package's source into `code.json` of a folder, if it differs from the one there.
+
+    The DAG takes the file as an input of the notebooks, so that they are executed again after a change in the package.
+    """
+    source = Path(__file__).parents[1]
+    files = {str(p.relative_to(source)): p.read_text(encoding="utf-8") for p in sorted(source.rglob("*.py"))}
+    code, path = settings_hash(files), folder / "code.json"
+    if not path.is_file() or read_json(path) != code:
+        write_json(path, code)
+    return path

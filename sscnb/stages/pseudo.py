@@ -56,7 +56,8 @@ def make_pseudo_masks(run: Run, variant: str = "baseline", seed: int | None = No
     done = in_processes(_write_masks, jobs, worker_count(run, len(jobs)) if on_processor else 1)
     for _ in tqdm(done, total=len(ids), initial=len(ids) - len(jobs), desc=title, unit="img", mininterval=0.5):
         pass
-    return stage.finish({"images": len(ids)}, device=device_name())
+    files = [path for i in ids for path in _paths(folder, i)]
+    return stage.finish({"images": len(ids)}, device=device_name(), files=files)
 
 
 def load_walk(
@@ -111,7 +112,9 @@ def evaluate_pseudo_masks(
     split = split or run.config.data.seed_split
     settings = {"split": split, "pseudo": run.done_hash(folder / "pseudo_masks", WRITTEN_BY)}
     labels = {"variant": variant, "seed": seed, "split": split, "crf": crf, "threshold": threshold}
-    stage = run.stage(folder / ("evaluation" if own else f"evaluation_{split}"), "pseudo_eval", settings, **labels)
+    inputs = {"masks": run.masks_hash(split)}
+    name = "evaluation" if own else f"evaluation_{split}"
+    stage = run.stage(folder / name, "pseudo_eval", settings, inputs, **labels)
     if stage.done() and "note" not in stage.load():
         return stage.load()
     dataset = run.dataset()

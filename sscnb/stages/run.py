@@ -11,28 +11,34 @@
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sscnb.datasets import Dataset, open_dataset
+from sscnb.datasets import Dataset, label_files, mask_files, open_dataset, remembered_digest
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
 from sscnb.settings import Config, find_variant, load_config, settings_dict, settings_hash
 from sscnb.stages.provenance import project_root
-from sscnb.stages.stage import Stage, difference
+from sscnb.stages.stage import NotFinished, Stage, difference
 
 _ELSEWHERE = "Choose another run folder with run_dir."
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder with its settings. `seed` is the seed that single-seed views (the notebooks) look at."""
+    """One run folder with its settings.
+
+    Attributes:
+        seed: the one that single-seed views (the notebooks) look at.
+        looking: stages only look whether they are done, and raise `NotFinished` where there is work to do.
+    """
 
     folder: Path
     config: Config
     data_root: str = ""
     seed: int = 0
+    looking: bool = False
 
     @property
     def dataset_folder(self) -> Path:
@@ -51,7 +57,7 @@ class Run:
                 "back there, or choose another run folder with run_dir."
             )
         if not self.dataset_folder.exists():
-            raise UserError(
+            raise NotFinished(
                 f"{self.dataset_folder} is missing: run notebook 01_data_preparation or "
                 f"`python -m sscnb run data --preset {self.config.preset} --run-dir {self.folder}` first."
             )
@@ -75,18 +81,73 @@ class Run:
         name = f"{source}@irn.crf={crf}" if other else source
         return self.folder / "segmentation" / self.config.segmentation.backbone / name / f"seed{seed}"
 
-    def stage(self, folder: Path, name: str, settings: Any, **labels: Any) -> "Stage":
+    def stage(
+        self, folder: Path, name: str, settings: Any, inputs: dict[str, str] | None = None, **labels: Any
+    ) -> Stage:
         """Describe a stage of this run; `labels` (variant, seed, split) go into each of its result rows."""
-        return Stage(folder=folder, name=name, settings=settings, preset=self.config.preset, labels=labels)
+        return Stage(folder, name, settings, self.config.preset, labels, inputs or {}, on_begin=self._begin)
+
+    def _begin(self, stage: Stage) -> None:
+        """Let a stage write, unless this run only looks; the first one makes the folder this configuration's."""
+        if self.looking:
+            raise NotFinished(f"{stage.folder} is not finished.")
+        path = self.folder / "run.json"
+        if not path.is_file():
+            fixed = _fixed(self.config)
+            write_json(path, {"preset": self.config.preset, "data_root": self.data_root, "settings": fixed})
+
+    def data_hash(self) -> str:
+        """Return a hash of the prepared data: its settings, and what training reads of it.
+
+        Raises:
+            NotFinished: data preparation has not run.
+        """
+        settings = self.done_hash(self.folder / "data", "01_data_preparation")
+        content = read_json(self.folder / "data/results.json").get("content")
+        return settings_hash({"settings": settings, "content": content}) if content else settings
+
+    def content(self, dataset: Dataset) -> tuple[str, list[str]]:
+        """Return a digest of what training reads of the data set, and the files that changed since it was prepared."""
+        data = self.config.data
+        splits = [split for split in (data.train_split, data.seed_split, data.val_split) if split in dataset.splits]
+        paths = label_files(dataset, dict.fromkeys(splits))
+        return remembered_digest(dataset.root, paths, self.folder / "data/files.json", update=False)
+
+    def masks_hash(self, split: str) -> str:
+        """Return a digest of the true masks of a split; a measure that was taken against others is taken again."""
+        dataset = self.dataset()
+        return remembered_digest(dataset.root, mask_files(dataset, split), self.folder / f"data/masks_{split}.json")[0]
+
+    def check_content(self) -> None:
+        """Compare the data set with what it was when it was prepared.
+
+        Raises:
+            UserError: files have changed since.
+        """
+        results = self.folder / "data/results.json"
+        if not results.is_file() or not self.dataset_folder.exists():
+            return  # for data preparation to make
+        before = read_json(results).get("content")
+        if not before:
+            return
+        dataset = self.dataset()
+        now, changed = self.content(dataset)
+        if now != before:
+            more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+            names = ", ".join(str(dataset.root / name) for name in changed[:5]) or "which files is not known"
+            raise UserError(
+                f"the data set is not what {self.folder} was made from; changed since: {names}{more}. Put that "
+                "back, or choose another run folder with run_dir."
+            )
 
     def done_hash(self, folder: Path, written_by: str) -> str:
         """Return the configuration hash of a finished stage that another one builds on.
 
         Raises:
-            UserError: it is not finished; `written_by` names the notebook that finishes it.
+            NotFinished: it is not finished; `written_by` names the notebook that finishes it.
         """
         if not (folder / "results.json").is_file():
-            raise UserError(f"{folder} is not finished: run notebook {written_by} first.")
+            raise NotFinished(f"{folder} is not finished: run notebook {written_by} first.")
         return read_json(folder / "settings.json")["hash"]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -104,7 +165,7 @@ def open_run(
     seed: int = 0,
     overrides: dict[str, Any] | None = None,
 ) -> Run:
-    """Open a run folder, making it if it is new.
+    """Open a run folder, or describe a new one: it is made when the first stage begins.
 
     A relative `run_dir` is taken from the project's folder, not from the current one, so that JupyterLab, papermill
     and a cluster job find the same place; empty, it is `runs/<preset>`. A relative `data_root` is taken from there too.
@@ -140,13 +201,19 @@ def open_run(
         raise UserError(f"preset {preset!r} makes its own scenes and takes no data_root; preset 'folder' does.")
     if config.data.source == "folder" and not root:
         raise UserError(f"preset {preset!r} needs data_root, the path of a VOC-layout folder.")
-    if not found:
-        if root:
-            open_dataset(root)  # a wrong path is found before anything is written
-        write_json(path, {"preset": preset, "data_root": root, "settings": _fixed(config)})
-    elif not os.access(folder, os.W_OK):
+    if not found and root:
+        open_dataset(root)  # a wrong path is found before anything is written
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
         raise UserError(f"cannot write to {folder}. {_ELSEWHERE}")
-    return Run(folder=folder, config=config, data_root=root, seed=seed)
+    run = Run(folder=folder, config=config, data_root=root, seed=seed)
+    run.check_content()
+    return run
+
+
+def only_looking(run: Run) -> Run:
+    """Return the run with stages that do no work: each is done, or raises."""
+    return replace(run, looking=True)
 
 
 def _fixed(config: Config) -> dict[str, Any]:
@@ -161,17 +228,3 @@ def _fixed(config: Config) -> dict[str, Any]:
         part.pop("workers", None)
     settings["inference"].pop("batch_size")
     return settings
-
-
-def stamp_code(run: Run) -> None:
-    """Write a hash of the package's source into `code.json`, if it differs from the one there.
-
-    The DAG takes the file as an input of the notebooks, so that they are executed again after a change in the package.
-    """
-    folder = Path(__file__).parents[1]
-    code = settings_hash(
-        {str(p.relative_to(folder)): p.read_text(encoding="utf-8") for p in sorted(folder.rglob("*.py"))}
-    )
-    path = run.folder / "code.json"
-    if not path.is_file() or read_json(path) != code:
-        write_json(path, code)

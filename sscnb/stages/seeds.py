@@ -75,7 +75,8 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
     split = split or run.config.data.seed_split
     settings = {"threshold": threshold, "split": split, "cams": cams}
     folder = run.cam_folder(variant, seed) / ("seeds" if own else f"seeds_{split}")
-    stage = run.stage(folder, "seeds", settings, variant=variant, seed=seed, split=split, threshold=threshold)
+    inputs = {"masks": run.masks_hash(split)}
+    stage = run.stage(folder, "seeds", settings, inputs, variant=variant, seed=seed, split=split, threshold=threshold)
     if stage.done() and "note" not in stage.load():
         return stage.load()
     dataset = run.dataset()

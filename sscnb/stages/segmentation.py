@@ -11,9 +11,9 @@ from sscnb.errors import UserError
 from sscnb.files import read_json
 from sscnb.networks import UNTRUSTED, Schedule, TrainingImages, device, device_name, fit, load_checkpoint, load_state
 from sscnb.segmentation import CoTrainingObjective, SegmentationObjective, TwoNets, build_deeplab, build_optimizer
-from sscnb.settings import PRESETS, SegmentationSettings, find_variant, override, settings_dict
+from sscnb.settings import PRESETS, SegmentationSettings, find_variant, override, settings_dict, settings_hash
 from sscnb.stages.run import Run
-from sscnb.stages.stage import Result, Stage
+from sscnb.stages.stage import NotFinished, Result, Stage
 
 TRUTH = "truth"  # the source that is no variant: true masks, for the upper bound
 INFERENCE = ("test_scales", "flip", "crf")
@@ -32,7 +32,7 @@ def segmentation_stage(run: Run, source: str, seed: int, crf: str = "") -> Stage
     for name in ("workers", *INFERENCE):
         settings.pop(name)
     if source == TRUTH:
-        masks, labels = run.done_hash(run.folder / "data", "01_data_preparation"), {}
+        masks, labels = settings_hash([run.data_hash(), run.masks_hash(run.config.data.train_split)]), {}
     else:
         folder = run.irn_folder(source, seed, crf) / "pseudo_masks"
         masks, labels = run.done_hash(folder, "05_irn_refinement"), {"pseudo_crf": crf or run.config.irn.crf}
@@ -85,6 +85,7 @@ def train_segmentation(run: Run, source: str = "baseline", seed: int | None = No
     return stage.finish(
         values,
         device=device_name(),
+        files=[stage.folder / "checkpoint.pt"],
         history=history,
         classes=list(dataset.classes),
         segmentation=settings_dict(settings),
@@ -107,7 +108,7 @@ def load_segmentation(run: Run, source: str, seed: int, crf: str = "") -> nn.Mod
     """
     stage = segmentation_stage(run, source, seed, crf)
     if not stage.done():
-        raise UserError(f"{stage.folder} has no trained network: run notebook {NOTEBOOK} first.")
+        raise NotFinished(f"{stage.folder} has no trained network: run notebook {NOTEBOOK} first.")
     return load_net(stage.folder, run.config.segmentation, len(run.dataset().classes) + 1, stage.hash)
 
 

@@ -1,6 +1,8 @@
 """A stage's folder: whether it is done with these settings, and its results, written last."""
 
+import os
 import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,22 +10,42 @@ from typing import Any
 
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
+from sscnb.locks import Lock
 from sscnb.settings import settings_hash
 from sscnb.stages.provenance import provenance
 
 Result = dict[str, Any]  # what a stage wrote into results.json: `rows`, and fields of its own
 
 
+class NotFinished(UserError):
+    """A stage's output is not there, or not whole: it is for the stage to make it."""
+
+
+class OtherSettings(UserError):
+    """A folder holds the output of another configuration."""
+
+
 @dataclass
 class Stage:
-    """One stage's folder: knows whether it is done with these settings and writes its results last."""
+    """One stage's folder: knows whether it is done with these settings and writes its results last.
+
+    Attributes:
+        settings: what its output depends on. Another value of any is another configuration: it is refused.
+        inputs: what it read that may change behind its back, such as the true masks of an evaluation, as digests.
+            Where one has changed, the stage is not done.
+        labels: go into each result row.
+        on_begin: called before anything is written.
+    """
 
     folder: Path
     name: str
     settings: Any
     preset: str
     labels: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    on_begin: Callable[["Stage"], None] | None = None
     _began: float = 0.0
+    _lock: Lock | None = None
 
     @property
     def hash(self) -> str:
@@ -31,28 +53,73 @@ class Stage:
         return settings_hash(self.settings)
 
     def done(self) -> bool:
-        """Tell whether the results are there.
+        """Tell whether the results are there, of these settings, with every file that the stage wrote.
 
         Raises:
-            UserError: the folder holds another configuration's output, whole or half; nothing is overwritten.
+            OtherSettings: the folder holds another configuration's output, whole or half; nothing is overwritten.
+            UserError: it cannot be told what the output was made with.
         """
-        path = self.folder / "settings.json"
-        if path.is_file():
-            found = read_json(path)
-            if found["hash"] != self.hash:
+        results, path = self.folder / "results.json", self.folder / "settings.json"
+        if not path.is_file():
+            if results.is_file():
                 raise UserError(
-                    f"{self.folder} was made with other settings ({difference(found['settings'], self.settings)}). "
-                    "Choose another run folder, or delete this one to make it again."
+                    f"{self.folder} has results but no settings.json, so nobody can tell what they were made with. "
+                    f"Delete {self.folder} to make them again."
                 )
-        return (self.folder / "results.json").is_file()
+            return False
+        found = read_json(path)
+        if not isinstance(found, dict) or not {"hash", "settings"} <= found.keys():
+            raise UserError(f"{path} is not a stage's record of its settings. Delete {self.folder} to make it again.")
+        if found["hash"] != self.hash:
+            raise OtherSettings(
+                f"{self.folder} was made with other settings ({difference(found['settings'], self.settings)}). "
+                "Choose another run folder, or delete this one to make it again."
+            )
+        if found.get("inputs", self.inputs) != self.inputs or not results.is_file():
+            return False
+        return not self.missing()
+
+    def missing(self) -> list[str]:
+        """Return the files that the stage had written when it finished and that are not there any more."""
+        listed: dict[Path, set[str]] = {}
+        for name in self.load().get("files", ()):
+            path = self.folder / name
+            listed.setdefault(path.parent, set()).add(path.name)
+        gone = []
+        for folder, names in listed.items():  # one look at a folder: it may hold thousands of files
+            there = set(os.listdir(folder)) if folder.is_dir() else set()
+            gone += [str(folder / name) for name in sorted(names - there)]
+        return gone
 
     def begin(self) -> None:
-        """Mark the folder as belonging to these settings; call before the first output."""
-        self._began = time.monotonic()
-        write_json(self.folder / "settings.json", {"stage": self.name, "hash": self.hash, "settings": self.settings})
+        """Mark the folder as belonging to these settings; call before the first output.
 
-    def finish(self, values: dict[str, float], device: str = "cpu", **extra: Any) -> dict[str, Any]:
-        """Write the measured values as result rows (with `extra` beside them) and return the file's content."""
+        Raises:
+            UserError: another process is at work in it.
+        """
+        if self.on_begin is not None:
+            self.on_begin(self)
+        if int(os.environ.get("RANK", 0)) == 0:
+            self._lock = Lock(self.folder).acquire()
+        self._began = time.monotonic()
+        record = {"stage": self.name, "hash": self.hash, "settings": self.settings, "inputs": self.inputs}
+        write_json(self.folder / "settings.json", record)
+
+    def finish(
+        self, values: Mapping[str, float], device: str = "cpu", files: Iterable[Path] = (), **extra: Any
+    ) -> Result:
+        """Write the measured values as result rows (with `extra` beside them) and return the file's content.
+
+        Args:
+            values: by metric; NaN says that it does not apply.
+            files: what the stage wrote and is not done without.
+
+        Raises:
+            UserError: a value is infinite.
+        """
+        for metric, value in values.items():
+            if value in (float("inf"), float("-inf")):
+                raise UserError(f"{self.folder}: {metric} is infinite. Look at what it was measured on.")
         origin = provenance() | {
             "device": device,
             "seconds": round(time.monotonic() - self._began, 2),
@@ -61,13 +128,23 @@ class Stage:
         labels = {"stage": self.name, "preset": self.preset, "config": self.hash, **self.labels}
         # NaN stands for "does not apply", such as the IoU of a class that no image shows; JSON writes it as null.
         rows = [{"metric": k, "value": None if v != v else float(v), **labels, **origin} for k, v in values.items()]
-        result = {"rows": rows, **extra}
+        result = {"rows": rows, "files": sorted(os.path.relpath(path, self.folder) for path in files), **extra}
         write_json(self.folder / "results.json", result)
+        if self._lock is not None:
+            self._lock.release()
         return result
 
-    def load(self) -> dict[str, Any]:
-        """Return what `finish` wrote."""
-        return read_json(self.folder / "results.json")
+    def load(self) -> Result:
+        """Return what `finish` wrote.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        path = self.folder / "results.json"
+        result = read_json(path)
+        if not isinstance(result, dict) or not isinstance(result.get("rows"), list):
+            raise UserError(f"{path} holds no results. Delete it, and run the stage again.")
+        return result
 
 
 def difference(old: Any, new: Any, name: str = "") -> str:

@@ -1,10 +1,13 @@
 """The whole chain at preset tiny, as `make book` runs it: stages, notebooks, book; then again, and gone wrong."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -91,6 +94,56 @@ def test_a_second_call_has_nothing_to_do(book):
     again = reproduce(folder)
     assert again.returncode == 0
     assert (folder / "run/notebooks/07_evaluation.ipynb").stat().st_mtime_ns == before
+
+
+@pytest.fixture
+def copied(book, tmp_path) -> Path:
+    """The finished run, to be changed; a folder that `reproduce` of conftest takes."""
+    shutil.copytree(book[0] / "run", tmp_path / "run", symlinks=True)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_what_is_missing_is_made_again_with_what_depends_on_it(copied):
+    results = copied / f"run/irn/ssc/seed0/{CRF}"
+    values = json.loads((results / "evaluation/results.json").read_text())["rows"]
+    shutil.rmtree(results)
+    before = {path.name: path.stat().st_mtime_ns for path in (copied / "run/notebooks").glob("*.ipynb")}
+    done = reproduce(copied)
+    assert done.returncode == 0, done.stderr[-3000:]
+    again = json.loads((results / "evaluation/results.json").read_text())["rows"]
+    assert [(row["metric"], row["value"]) for row in again] == [(row["metric"], row["value"]) for row in values]
+    after = {path.name: path.stat().st_mtime_ns for path in (copied / "run/notebooks").glob("*.ipynb")}
+    assert {name[:2] for name in before if after[name] != before[name]} == {"05", "06", "07"}
+
+
+@pytest.mark.slow
+def test_changed_settings_of_what_is_there_are_refused(copied):
+    words = ["--preset", "tiny", "--run-dir", str(copied / "run"), "--overrides"]
+    changed = json.dumps({"irn.crf": CRF, "irn.epochs": 2, "segmentation.epochs": 2})
+    command = [sys.executable, "-m", "sscnb", "reproduce", *words, changed]
+    before = (copied / "run/reproduce.json").read_text()
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT)
+    assert done.returncode == 2
+    assert "irn.epochs 1 there, 2 here" in done.stderr and "segmentation.epochs 1 there, 2 here" in done.stderr
+    assert (copied / "run/reproduce.json").read_text() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_asked_to_stop_stops_all_that_it_started(tmp_path, number):
+    child = "import sys, time, os; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}, {str(tmp_path / 'pid')!r}])"
+    code = "import sys; from pathlib import Path; from sscnb.commands.reproduce import run_group; "
+    code += f"print(run_group([sys.executable, '-c', {parent!r}], Path('.')))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.communicate(timeout=30)[0].strip() == str(-number)
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):  # until it is reaped
+            os.kill(int((tmp_path / "pid").read_text()), 0)
+            time.sleep(0.05)
 
 
 @pytest.mark.slow

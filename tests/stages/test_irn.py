@@ -364,6 +364,9 @@ def test_a_large_photograph_takes_less_than_two_gigabytes(run):
     large.save(path)
     cams = run.cam_folder("baseline") / f"cams/{image_id}.npz"
     np.savez(cams, classes=np.array([1, 4], np.int16), maps=np.random.default_rng(0).random((2, 375, 500), np.float32))
+    Image.new("L", large.size).save(run.dataset().mask_path(image_id))
+    shutil.rmtree(run.folder / "data")
+    prepare_data(run)
     for path in (*folder.glob("*/results.json"), *folder.glob(f"*/{image_id}.*")):
         path.unlink()
     code = (

@@ -3,15 +3,21 @@
 import dataclasses
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import make_photographs, snapshot
+from PIL import Image
 
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
+from sscnb.stages.data import prepare_data
 from sscnb.stages.provenance import project_root, provenance
-from sscnb.stages.run import Run, open_run
+from sscnb.stages.run import Run, only_looking, open_run
+from sscnb.stages.stage import NotFinished
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,6 +26,13 @@ def refusal(**arguments) -> str:
     with pytest.raises(UserError) as caught:
         open_run(**arguments)
     return str(caught.value)
+
+
+def begun(**arguments) -> Run:
+    """A run whose first stage has begun: the folder is its own from then on."""
+    run = open_run(**arguments)
+    run.stage(run.folder / "data", "data", {}).begin()
+    return run
 
 
 @pytest.fixture
@@ -68,7 +81,7 @@ def test_folders_of_variants_and_seeds(tiny):
 
 
 def test_a_folder_keeps_its_preset(tiny):
-    folder = open_run(**tiny).folder
+    folder = begun(**tiny).folder
     before = snapshot(folder)
     text = refusal(preset="small", run_dir=str(folder))
     assert str(folder) in text and "'tiny'" in text and "'small'" in text
@@ -85,7 +98,7 @@ def test_a_folder_keeps_its_preset(tiny):
     ],
 )
 def test_a_folder_keeps_its_settings(tiny, key, value, shown):
-    folder = open_run(**tiny).folder
+    folder = begun(**tiny).folder
     before = snapshot(folder)
     assert f"({shown})" in refusal(**tiny, overrides={key: value})
     assert snapshot(folder) == before
@@ -103,7 +116,7 @@ def test_a_folder_keeps_its_settings(tiny, key, value, shown):
     ],
 )
 def test_settings_that_may_change_from_time_to_time(tiny, free):
-    before = snapshot(open_run(**tiny).folder)
+    before = snapshot(begun(**tiny).folder)
     again = open_run(**tiny, overrides=free)
     assert again.config != open_run(**tiny).config  # the change is in force
     assert snapshot(again.folder) == before
@@ -111,12 +124,21 @@ def test_settings_that_may_change_from_time_to_time(tiny, free):
 
 def test_a_folder_keeps_its_data(tmp_path, photographs):
     options = {"preset": "folder", "run_dir": str(tmp_path / "run")}
-    folder = open_run(**options, data_root=str(photographs)).folder
+    folder = begun(**options, data_root=str(photographs)).folder
     assert open_run(**options).data_root == str(photographs)  # remembered
     other = make_photographs(tmp_path / "other")
     before = snapshot(folder)
     text = refusal(**options, data_root=str(other))
     assert str(photographs) in text and str(other) in text and snapshot(folder) == before
+
+
+def test_what_was_opened_or_refused_alone_leaves_no_trace(tiny):
+    """A wrong setting that a stage refuses, and a dry run, do not pin the folder."""
+    run = open_run(**tiny, overrides={"cam.epochs": 7})
+    with pytest.raises(NotFinished):
+        only_looking(run).stage(run.folder / "data", "data", {}).begin()
+    assert not run.folder.exists()
+    assert open_run(**tiny, overrides={"cam.epochs": 3}).config.cam.epochs == 3
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------
@@ -149,7 +171,7 @@ def test_a_run_folder_that_cannot_be_made(tmp_path, below):
 
 
 def test_a_run_folder_that_became_read_only(tiny, monkeypatch):
-    folder = open_run(**tiny).folder
+    folder = begun(**tiny).folder
     if os.geteuid():
         folder.chmod(0o500)
     else:  # permissions do not bind root
@@ -161,7 +183,7 @@ def test_a_run_folder_that_became_read_only(tiny, monkeypatch):
 
 
 def test_a_damaged_record(tiny):
-    folder = open_run(**tiny).folder
+    folder = begun(**tiny).folder
     (folder / "run.json").write_text("{")
     assert str(folder / "run.json") in refusal(**tiny)
 
@@ -170,6 +192,7 @@ def test_data_that_are_not_prepared_or_gone(tmp_path, photographs):
     run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(photographs))
     with pytest.raises(UserError, match="01_data_preparation"):
         run.dataset()
+    run.folder.mkdir()
     run.dataset_folder.symlink_to(photographs, target_is_directory=True)
     assert run.dataset().ids("val") == ["004", "005"]
     photographs.rename(tmp_path / "moved")
@@ -207,6 +230,90 @@ def test_a_stage_of_other_settings_is_not_overwritten(run, finished):
         run.stage(run.folder / "a", "a", {"part": {"x": 1, "y": 3}}).done()
     assert "part.y 2 there, 3 here" in str(caught.value) and str(run.folder / "a") in str(caught.value)
     assert snapshot(run.folder) == before
+
+
+def test_a_stage_is_done_while_what_it_wrote_is_there(run):
+    stage = run.stage(run.folder / "a", "a", {"x": 1})
+    stage.begin()
+    files = [run.folder / "a/1.png", run.folder / "b/2.png"]
+    for path in files:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert stage.finish({"m": 0.5}, files=files)["files"] == ["../b/2.png", "1.png"]
+    assert stage.done() and stage.missing() == []
+    files[1].unlink()
+    assert not stage.done() and stage.missing() == [str(run.folder / "a/../b/2.png")]
+    shutil.rmtree(run.folder / "b")
+    assert not stage.done()
+
+
+def test_a_stage_whose_inputs_changed_is_taken_again(run):
+    stage = run.stage(run.folder / "a", "a", {"x": 1}, {"masks": "old"})
+    stage.begin()
+    stage.finish({"m": 0.5})
+    assert run.stage(run.folder / "a", "a", {"x": 1}, {"masks": "old"}).done()
+    assert not run.stage(run.folder / "a", "a", {"x": 1}, {"masks": "new"}).done()
+
+
+@pytest.mark.parametrize(("name", "text"), [("settings.json", None), ("settings.json", "[]"), ("results.json", "{}")])
+def test_a_stage_that_cannot_tell_what_it_holds_says_what_to_delete(run, name, text):
+    stage = run.stage(run.folder / "a", "a", {"x": 1})
+    stage.begin()
+    stage.finish({"m": 0.5})
+    path = run.folder / "a" / name
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(UserError, match=f"Delete {run.folder / 'a'} to make|Delete it, and run the stage again"):
+        stage.done()
+    path.unlink() if name == "results.json" else shutil.rmtree(run.folder / "a")
+    assert not stage.done()
+
+
+def test_two_processes_do_not_work_in_one_stage(run):
+    stage = run.stage(run.folder / "a", "a", {})
+    stage.begin()
+    code = f"from sscnb.stages import open_run; run = open_run('tiny', run_dir={str(run.folder)!r}); "
+    code += "run.stage(run.folder / 'a', 'a', {}).begin()"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert f"is being worked on by process {os.getpid()} on" in done.stderr
+    stage.finish({})
+    assert subprocess.run(command, cwd=ROOT).returncode == 0
+
+
+def test_an_infinite_value_is_not_written(run):
+    stage = run.stage(run.folder / "a", "a", {})
+    stage.begin()
+    with pytest.raises(UserError, match="seed/mIoU is infinite"):
+        stage.finish({"seed/mIoU": float("inf")})
+    assert not (run.folder / "a/results.json").exists()
+
+
+# --- the data behind a run -----------------------------------------------------------------------------------------
+
+
+def test_data_that_changed_are_named(tmp_path, photographs):
+    options = {"preset": "folder", "run_dir": str(tmp_path / "run"), "data_root": str(photographs)}
+    run = open_run(**options)
+    prepare_data(run)
+    before = run.data_hash()
+    Image.new("L", (64, 48)).save(photographs / "SegmentationClass/001.png")  # masks are for evaluation
+    assert open_run(**options).data_hash() == before
+    path = photographs / "labels.csv"
+    text = path.read_text()
+    path.write_text(text.replace("000,disc", "000,square"))
+    for _ in range(2):
+        assert f"changed since: {run.dataset_folder / 'labels.csv'}." in refusal(**options)
+    path.write_text(text)
+    assert open_run(**options).data_hash() == before
+
+
+def test_measures_follow_their_masks(tmp_path, photographs):
+    run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(photographs))
+    prepare_data(run)
+    before = run.masks_hash("train")
+    assert run.masks_hash("train") == before
+    Image.new("L", (64, 56)).save(photographs / "SegmentationClass/001.png")
+    assert run.masks_hash("train") != before and run.masks_hash("val") == run.masks_hash("val")
 
 
 def test_the_hash_changes_with_any_setting(run):
@@ -257,7 +364,7 @@ def test_what_a_stage_builds_on(run):
 
 def test_provenance_without_git(monkeypatch, tmp_path):
     provenance.cache_clear()
-    monkeypatch.setattr("sscnb.stages.run.project_root", lambda: tmp_path)
+    monkeypatch.setattr(sys.modules["sscnb.stages.provenance"], "project_root", lambda: tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     try:
         assert provenance()["commit"] == "unknown"

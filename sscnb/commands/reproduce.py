@@ -1,0 +1,133 @@
+"""`reproduce`: the whole DAG by Snakemake, with nothing called done that is not."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sscnb.errors import UserError
+from sscnb.files import write_json
+from sscnb.locks import Lock
+from sscnb.stages import Run, look, project_root, stamp_code
+
+PATIENCE = 20.0  # seconds between being asked to stop and being made to
+
+
+def reproduce_run(
+    run: Run, settings: dict[str, Any], rest: Sequence[str], *, book: bool, dry_run: bool, cores: int
+) -> int:
+    """Run all stages and notebooks of a run that have work left, and render the book if wanted.
+
+    Args:
+        settings: what the Snakefile takes besides the run: `build_dir`, `overrides`, `gpus`.
+        rest: further options of Snakemake.
+        dry_run: only say what would run, and write nothing.
+
+    Returns:
+        0 when everything is there, 130 or 143 when it was interrupted.
+
+    Raises:
+        UserError: parts of the run were made with other settings, a step failed, or another process is at work.
+    """
+    _, conflicts = look(run)
+    if conflicts:
+        raise UserError("\n".join(conflicts))
+    root = project_root()
+    settings = {
+        "preset": run.config.preset,
+        "run_dir": str(run.folder),
+        "data_root": run.data_root,
+        **settings,
+        "build_dir": str(root / settings["build_dir"]),
+    }
+    with _records(run, dry_run) as records:
+        # A file, since Snakemake reads values on its command line as text: 2 would become "2".
+        write_json(records / "reproduce.json", {**settings, "code": str(stamp_code(records))})
+        target = "book" if book else "all"
+        command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(root / "Snakefile")]
+        command += ["--directory", str(root), "--cores", str(cores), "--resources", f"gpu={settings['gpus']}"]
+        # Jobs write their last output when all else is whole, so an output that is there is complete whatever
+        # Snakemake remembers of the job; and files are whole, so a lock that a killed run left guards nothing.
+        command += ["--rerun-triggers", "mtime", "--ignore-incomplete", "--nolock"]
+        quiet = ["host"] if dry_run else ["host", "reason", "rules", "progress"]
+        command += ["--quiet", *quiet, *(["--dry-run"] if dry_run else []), *rest]
+        code = run_group([*command, "--configfile", str(records / "reproduce.json")], root)
+    if code < 0 or code >= 128:
+        raise KeyboardInterrupt("terminated" if code in (-signal.SIGTERM, 143) else "interrupted")
+    if code:
+        raise UserError(f"a step failed; its message is above, and a failed notebook is kept in {run.folder / 'logs'}.")
+    if not dry_run:
+        page = Path(settings["build_dir"]) / "html/index.html"
+        check_there(run, root, page if book else None)
+        if book:
+            print(page)
+    return 0
+
+
+@contextmanager
+def _records(run: Run, dry_run: bool) -> Iterator[Path]:
+    """Yield the folder for what Snakemake is told: the run's own, locked, or for a dry run a temporary one."""
+    if dry_run:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    lock = Lock(run.folder).acquire()
+    try:
+        yield run.folder
+    finally:
+        lock.release()
+
+
+def check_there(run: Run, root: Path, page: Path | None) -> None:
+    """Look at what should be there now: every stage, every executed notebook, and the landing page if there is to be.
+
+    Raises:
+        UserError: something is not.
+    """
+    work, _ = look(run)
+    notebooks = [run.folder / "notebooks" / path.name for path in sorted((root / "notebooks").glob("*.ipynb"))]
+    lacking = [*work, *(str(path) for path in [*notebooks, *([page] if page else [])] if not path.is_file())]
+    if lacking:
+        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        raise UserError(f"this is not there yet: {', '.join(lacking[:5])}{more}. Call the same command again.")
+
+
+def run_group(command: Sequence[str], folder: Path) -> int:
+    """Run a command with all that it starts as one group, hand on interruptions to it, and return its exit code.
+
+    Who asks this process alone to stop, as a scheduler does, stops the jobs too: first kindly, after `PATIENCE`
+    seconds for good.
+    """
+    process = subprocess.Popen(command, cwd=folder, start_new_session=True)
+    asked: list[int] = []
+
+    def hand_on(number: int, _: object) -> None:
+        asked.append(number)
+        _signal_group(process.pid, number)
+
+    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        while True:
+            try:
+                code = process.wait(timeout=1.0 if not asked else PATIENCE)
+                break
+            except subprocess.TimeoutExpired:
+                if asked:
+                    _signal_group(process.pid, signal.SIGKILL)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _signal_group(process.pid, signal.SIGKILL)  # what outlived the leader
+    return -asked[0] if asked else code
+
+
+def _signal_group(leader: int, number: int) -> None:
+    try:
+        os.killpg(leader, number)
+    except ProcessLookupError:
+        pass
