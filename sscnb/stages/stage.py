@@ -1,6 +1,7 @@
 """A stage's folder: whether it is done with these settings, and its results, written last."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,7 +52,7 @@ class Stage:
         self._began = time.monotonic()
         write_json(self.folder / "settings.json", {"stage": self.name, "hash": self.hash, "settings": self.settings})
 
-    def finish(self, values: dict[str, float], device: str = "cpu", **extra: Any) -> dict[str, Any]:
+    def finish(self, values: Mapping[str, float], device: str = "cpu", **extra: Any) -> dict[str, Any]:
         """Write the measured values as result rows (with `extra` beside them) and return the file's content."""
         origin = provenance() | {
             "device": device,
