@@ -247,7 +247,8 @@ def test_no_compiler_no_attempt_at_a_dense_crf(clone, tmp_path_factory):
 
 def test_clean_leaves_runs_and_the_environment(clone):
     kept = ["runs/small/report.json", "runs/small/__pycache__/x", ".venv/lib/__pycache__/x", "sscnb/code.py"]
-    gone = ["_build/html/index.html", "sscnb/__pycache__/x.pyc", "a b/__pycache__/x.pyc", ".mypy_cache/x"]
+    gone = ["_build/html/index.html", "sscnb/__pycache__/x.pyc", "a b/__pycache__/x.pyc", ".ruff_cache/x"]
+    gone += [".mypy_cache/x"]
     for name in kept + gone:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         (clone / name).touch()
