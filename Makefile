@@ -1,6 +1,6 @@
 # make book   set-up, every notebook, the book; prints the path of the landing page last
 # make test   set-up, all tests
-# make lint   set-up, ruff
+# make lint   set-up, ruff, mypy
 # make clean  removes _build and caches; never runs/, never .venv
 #
 # Needs Python 3.11 or newer and make, nothing else; the first three make .venv when there is none.
@@ -34,9 +34,10 @@ test: .venv/.installed
 
 lint: .venv/.installed
 	@.venv/bin/python -m ruff check .
+	@.venv/bin/python -m mypy
 
 clean:
-	@rm -rf _build .pytest_cache .ruff_cache
+	@rm -rf _build .pytest_cache .ruff_cache .mypy_cache
 	@find . -name .venv -prune -o -name runs -prune -o -name .git -prune -o \
 	  '(' -name __pycache__ -o -name .ipynb_checkpoints ')' -type d -prune -exec rm -rf '{}' +
 

@@ -163,7 +163,7 @@ def test_sets_itself_up_once_with_the_tested_versions(clone):
     os.utime(clone / "constraints.txt", (4e9, 4e9))
     done, calls = make(clone, "lint")
     assert any("pip install" in c for c in calls) and not any("venv" in c for c in calls)
-    assert calls[-1] == "-m ruff check ."
+    assert calls[-2:] == ["-m ruff check .", "-m mypy"]
 
 
 def test_goes_without_the_tested_versions(clone):
@@ -248,6 +248,7 @@ def test_no_compiler_no_attempt_at_a_dense_crf(clone, tmp_path_factory):
 def test_clean_leaves_runs_and_the_environment(clone):
     kept = ["runs/small/report.json", "runs/small/__pycache__/x", ".venv/lib/__pycache__/x", "sscnb/code.py"]
     gone = ["_build/html/index.html", "sscnb/__pycache__/x.pyc", "a b/__pycache__/x.pyc", ".ruff_cache/x"]
+    gone += [".mypy_cache/x"]
     for name in kept + gone:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         (clone / name).touch()

@@ -21,7 +21,7 @@ from sscnb.settings import PRESETS, find_variant
 if TYPE_CHECKING:
     from sscnb.stages import Run
 
-STAGES = ("data", "superpixels", "cam", "cams", "seeds", "ir_labels", "irn", "pseudo", "pseudo_eval")
+STAGES: tuple[str, ...] = ("data", "superpixels", "cam", "cams", "seeds", "ir_labels", "irn", "pseudo", "pseudo_eval")
 STAGES += ("segmentation", "predictions", "segmentation_eval")
 
 

@@ -70,7 +70,7 @@ def _fault(path: Path, dataset: Dataset, image_id: str) -> str:
         with Image.open(path) as picture:
             if picture.format != "PNG" or picture.mode != "P":
                 return f"{path} is a {picture.format} of mode {picture.mode}; expected a PNG of mode P, with a palette."
-            values, palette = np.array(picture), picture.getpalette()
+            values, palette = np.array(picture), picture.getpalette() or []
     except UNREADABLE as error:
         return f"{path} cannot be read ({error})."
     height, width = image_size(dataset.image_path(image_id))

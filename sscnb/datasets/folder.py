@@ -21,7 +21,7 @@ import numpy as np
 from sscnb.datasets.images import SUFFIXES, image_size, read_image, read_mask
 from sscnb.errors import UserError, nearest
 
-VOC_CLASSES = (
+VOC_CLASSES: tuple[str, ...] = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
@@ -52,7 +52,7 @@ class Dataset:
             UserError: no such split, an empty one, or an id that stands in it twice.
         """
         if self._without_lists and split == "train":
-            path, ids = self.root / "labels.csv", list(self._labels)
+            path, ids = self.root / "labels.csv", list(self._labels or ())
         else:
             path = self.root / "ImageSets/Segmentation" / f"{split}.txt"
             if not path.is_file():
@@ -184,7 +184,7 @@ def open_dataset(root: str | Path) -> Dataset:
     classes, path = VOC_CLASSES, root / "classes.txt"
     if path.is_file():
         classes = tuple(_read_lines(path))
-    elif not listed and not (root / masks).is_dir():
+    elif labels is not None and not listed and not (root / masks).is_dir():
         path, classes = root / "labels.csv", tuple(sorted({name for names in labels.values() for name in names}))
     if not 1 <= len(classes) < IGNORE or len(set(classes)) < len(classes):
         raise UserError(f"{path} must name 1 to {IGNORE - 1} different classes; it has {len(classes)} names.")

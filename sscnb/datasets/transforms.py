@@ -26,13 +26,13 @@ def resize(sample: Sample, height: int, width: int) -> Sample:
     if sample.image.shape[:2] == (height, width):
         return sample
 
-    def scale(array: np.ndarray | None, method: Image.Resampling) -> np.ndarray | None:
-        return None if array is None else np.array(Image.fromarray(array).resize((width, height), method))
+    def scale(array: np.ndarray, method: Image.Resampling) -> np.ndarray:
+        return np.array(Image.fromarray(array).resize((width, height), method))
 
+    maps = (sample.superpixels, sample.mask)
     return Sample(
-        image=scale(sample.image, Image.Resampling.BICUBIC),
-        superpixels=scale(sample.superpixels, Image.Resampling.NEAREST),
-        mask=scale(sample.mask, Image.Resampling.NEAREST),
+        scale(sample.image, Image.Resampling.BICUBIC),
+        *(None if part is None else scale(part, Image.Resampling.NEAREST) for part in maps),
     )
 
 
@@ -50,8 +50,8 @@ def rescale(sample: Sample, factor: float) -> Sample:
 
 def flip(sample: Sample) -> Sample:
     """Mirror all parts left to right."""
-    parts = (sample.image, sample.superpixels, sample.mask)
-    return Sample(*(None if part is None else np.ascontiguousarray(part[:, ::-1]) for part in parts))
+    maps = (None if part is None else np.ascontiguousarray(part[:, ::-1]) for part in (sample.superpixels, sample.mask))
+    return Sample(np.ascontiguousarray(sample.image[:, ::-1]), *maps)
 
 
 def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> tuple[Sample, np.ndarray]:
@@ -71,9 +71,7 @@ def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> tuple[Sa
     source = (slice(max(top, 0), max(top, 0) + size), slice(max(left, 0), max(left, 0) + size))
     target = (slice(max(-top, 0), max(-top, 0) + height), slice(max(-left, 0), max(-left, 0) + width))
 
-    def cut(array: np.ndarray | None, padding: int) -> np.ndarray | None:
-        if array is None:
-            return None
+    def cut(array: np.ndarray, padding: int) -> np.ndarray:
         crop = np.full((size, size, *array.shape[2:]), padding, dtype=array.dtype)
         crop[target] = array[source]
         return crop
@@ -81,7 +79,8 @@ def random_crop(sample: Sample, size: int, rng: np.random.Generator) -> tuple[Sa
     inside = np.zeros((size, size), dtype=bool)
     inside[target] = True
     extra = 0 if sample.superpixels is None else int(sample.superpixels.max()) + 1
-    crop = Sample(cut(sample.image, 0), cut(sample.superpixels, extra), cut(sample.mask, IGNORE))
+    maps = ((sample.superpixels, extra), (sample.mask, IGNORE))
+    crop = Sample(cut(sample.image, 0), *(None if part is None else cut(part, padding) for part, padding in maps))
     return crop, inside
 
 
@@ -102,7 +101,7 @@ def augment(
         raise ValueError("give resize_range or scale_range, not both")
     if resize_range is not None:
         sample = resize_long(sample, int(rng.integers(resize_range[0], resize_range[1] + 1)))
-    else:
+    elif scale_range is not None:
         sample = rescale(sample, rng.uniform(*scale_range))
     if rng.random() < 0.5:
         sample = flip(sample)

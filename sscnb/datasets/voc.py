@@ -7,7 +7,7 @@ that a folder that is opened half-way is VOC's alone, and what exists is not mad
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -119,7 +119,7 @@ def _fetch_sbd(folder: Path) -> None:
     _fetch("SBD", lambda: fetch(SBDataset.url, str(folder), filename=SBDataset.filename, md5=SBDataset.md5))
 
 
-def _fetch(name: str, function) -> None:
+def _fetch(name: str, function: Callable[[], object]) -> None:
     try:
         function()
     except (OSError, RuntimeError, EOFError) as error:  # no network, a wrong checksum, a full disk

@@ -83,7 +83,7 @@ def boundary_iou(
     return ratio(*boundary_counts(prediction, target, num_classes, dilation_ratio=dilation_ratio, ignore=ignore))
 
 
-def _fill(labels, ignore):
+def _fill(labels: np.ndarray, ignore: int) -> np.ndarray:
     """Give ignored pixels the label of the nearest other pixel; masks of a network hold none and pass as they are."""
     missing = labels == ignore
     if not missing.any():

@@ -39,7 +39,7 @@ def image_accuracy(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     return {"exact_match": float(right.all(1).mean()), "label_accuracy": float(right.mean())}
 
 
-def _scores_and_labels(scores, labels):
+def _scores_and_labels(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scores, labels = np.asarray(scores), np.asarray(labels)
     if scores.ndim != 2 or scores.shape != labels.shape or not scores.size:
         raise UserError(f"scores and labels must both be (images, classes); got {scores.shape} and {labels.shape}.")

@@ -41,6 +41,12 @@ class ConfusionMatrix:
     `counts` is (C,C) int64, rows = target, columns = prediction. Per-class metrics are (C,) in [0,1]. A class in
     neither target nor prediction has IoU NaN and is left out of the mean; one that is never predicted has precision
     NaN, one that is not in the target recall NaN.
+
+    Example: four pixels, one of which is ignored and one wrong.
+        >>> matrix = ConfusionMatrix(num_classes=2)
+        >>> matrix.update(prediction=np.array([0, 1, 1, 0]), target=np.array([0, 1, 0, 255]))
+        >>> matrix.counts.tolist(), matrix.miou()
+        ([[1, 1], [0, 1]], 0.5)
     """
 
     def __init__(self, num_classes: int, ignore: int = 255):
@@ -124,14 +130,14 @@ def foreground_errors(counts: np.ndarray) -> dict[str, float | np.ndarray]:
     return {name: value if value.ndim else float(value) for name, value in errors.items()}
 
 
-def integers(name, array):
+def integers(name: str, array: np.ndarray) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype.kind not in "iu":
         raise UserError(f"the {name} holds {array.dtype}, but class indices are integers.")
     return array
 
 
-def check_classes(name, values, num_classes, otherwise, lowest=0):
+def check_classes(name: str, values: np.ndarray, num_classes: int, otherwise: str, lowest: int = 0) -> None:
     wrong = np.unique(values[(values < lowest) | (values >= num_classes)])
     if wrong.size:
         some = ", ".join(map(str, wrong[:5])) + (", ..." if wrong.size > 5 else "")
@@ -139,6 +145,6 @@ def check_classes(name, values, num_classes, otherwise, lowest=0):
         raise UserError(f"{name} holds {some}, but with {num_classes} classes the values are {valid}.")
 
 
-def check_ignore(num_classes, ignore):
+def check_ignore(num_classes: int, ignore: int) -> None:
     if num_classes < 1 or 0 <= ignore < num_classes:
         raise UserError(f"{num_classes} classes, ignore label {ignore}: the label must be no class, of one or more.")

@@ -97,10 +97,12 @@ class ThresholdCurve:
 
     def errors(self) -> dict[str, np.ndarray]:
         """`foreground_errors` at every threshold, each (T,)."""
-        return foreground_errors(self.counts())
+        return {name: np.asarray(value) for name, value in foreground_errors(self.counts()).items()}
 
 
-def _strongest(scores, classes, thresholds, num_classes):
+def _strongest(
+    scores: np.ndarray, classes: np.ndarray, thresholds: np.ndarray, num_classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Index and activation (H,W) of the strongest class, 0 where none exceeds 0; thresholds comparable to it."""
     scores, classes = np.asarray(scores), np.asarray(classes, np.int64)
     if scores.ndim != 3 or classes.shape != scores.shape[:1] or scores.dtype.kind != "f":

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sscnb.errors import UserError
-from sscnb.method import build_objective, build_optimizers
+from sscnb.method import Objective, build_objective, build_optimizers
 from sscnb.settings import Config, Variant, find_variant, override
 
 GIB = 2**30
-Build = Callable[[Config, Variant, int], nn.Module]
+Build = Callable[[Config, Variant, int], Objective]
 
 
 def example_batch(

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import cast
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -10,6 +11,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from sscnb.datasets import IGNORE, Dataset, voc_palette
@@ -110,8 +112,8 @@ def picture_grid(
     height, width = rows[0][0].shape[:2]
     shape = (len(rows), max(len(row) for row in rows))
     size = (shape[1] * side, shape[0] * side * height / width + 0.25)
-    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+    layout = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout=layout)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
@@ -177,4 +179,4 @@ def class_bars(
     axis.set(xlabel=label)
     if len(values) > 1:
         axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
-    return axis.figure
+    return cast("Figure", axis.figure)  # none of the axes here is part of a subfigure

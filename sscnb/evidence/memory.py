@@ -35,7 +35,7 @@ class MemoryTracker(TorchDispatchMode):
         self.live = self.peak = 0
         self._storages: dict[int, weakref.ref] = {}
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
         self._see((args, kwargs))
         result = func(*args, **kwargs)
@@ -68,7 +68,7 @@ class _Answers(TorchDispatchMode):
         super().__init__()
         self.nonzero, self.value = nonzero, value
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         if func is torch.ops.aten.nonzero.default:
             return args[0].new_empty((self.nonzero, args[0].dim()), dtype=torch.long)
         if func is torch.ops.aten._local_scalar_dense.default:

@@ -13,7 +13,8 @@ from sscnb.settings import LADDER, VARIANTS
 from sscnb.stages import Run, project_root
 
 NOT_RUN = "not run"
-SHARES = ("mIoU", "IoU", "over", "under", "confused", "best_mIoU", "best_over", "best_under", "best_confused")
+SHARES: tuple[str, ...] = ("mIoU", "IoU", "over", "under", "confused")
+SHARES += ("best_mIoU", "best_over", "best_under", "best_confused")
 SHARES += ("mIoU_low", "mIoU_high", "boundary_IoU", "accuracy", "trusted_accuracy", "seed_mIoU", "seed_boundary_IoU")
 
 

@@ -84,6 +84,7 @@ def segmentation_table(sets: Sets) -> str:
     lines = []
     for title, rows in sets.items():
         found = [r for r in rows if r["metric"] == "segmentation/mIoU" and r["value"] is not None]
+        kind: tuple[Any, ...]
         for kind in dict.fromkeys(tuple(r.get(name) for name in names) for r in found):
             labels = dict(zip(names, kind, strict=True))
             source, backbone, pseudo_crf, crf, split = kind

@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sscnb.errors import UserError
+from sscnb.networks import Backbone
+
 
 class CAMNet(nn.Module):
     """Backbone and 1x1 classifier without bias.
@@ -23,7 +26,7 @@ class CAMNet(nn.Module):
         images B,3,H,W (ImageNet-normalised) to logits B,C and raw features B,C,h,w.
     """
 
-    def __init__(self, backbone: nn.Module, num_classes: int, suppression: Callable[..., Tensor] | None = None):
+    def __init__(self, backbone: Backbone, num_classes: int, suppression: Callable[..., Tensor] | None = None):
         super().__init__()
         self.backbone = backbone
         self.classifier = nn.Conv2d(backbone.channels[-1], num_classes, kernel_size=1, bias=False)
@@ -49,6 +52,10 @@ def class_activation(features: Tensor, *, eps: float = 1e-5) -> Tensor:
 
     Returns:
         ...,h,w in [0, 1].
+
+    Example:
+        >>> class_activation(torch.tensor([[-3.0, 1.0, 4.0]]), eps=0).tolist()
+        [[0.0, 0.25, 1.0]]
     """
     positive = F.relu(features)
     return positive / (positive.amax(dim=(-2, -1), keepdim=True) + eps)
@@ -75,6 +82,7 @@ def multi_scale_activation(
     Args:
         images: B,3,H,W of one size, ImageNet-normalised.
         grid: h,w of the result.
+        scales: at least one.
 
     Returns:
         Logits B,C of the first scale (mean of the flip pair), and sums B,C,h,w >= 0.
@@ -96,4 +104,6 @@ def multi_scale_activation(
         logits = scores if logits is None else logits
         positive = F.interpolate(positive, size=grid, mode="bilinear", align_corners=False)
         total = positive if total is None else total + positive
+    if logits is None or total is None:
+        raise UserError("scales is empty; expected at least one factor, such as 1.0.")
     return logits, total

@@ -26,6 +26,10 @@ def suppress(x: Tensor, delta: float = 0.55) -> Tensor:
         UserError: `delta` is not in (0, 1].
 
     Source: Eq. 3; Kim et al., AAAI 2021.
+
+    Example: one channel with the maximum 4, capped at half of it.
+        >>> suppress(torch.tensor([[[[1.0, 4.0, 2.5]]]]), delta=0.5).tolist()
+        [[[[1.0, 2.0, 2.0]]]]
     """
     _check_delta(delta)
     cap = delta * x.amax(dim=(-2, -1), keepdim=True)

@@ -33,6 +33,11 @@ def region_mean(features: Tensor, superpixels: Tensor) -> Tensor:
         UserError: the sizes do not match, or an id is negative.
 
     Source: Eq. 7.
+
+    Example: two superpixels, of two pixels and of one.
+        >>> features, superpixels = torch.tensor([[[[1.0, 3.0, 8.0]]]]), torch.tensor([[[0, 0, 1]]])
+        >>> region_mean(features, superpixels).tolist()
+        [[[[2.0, 2.0, 8.0]]]]
     """
     b, c, h, w = features.shape
     if superpixels.shape != (b, h, w):
@@ -65,6 +70,10 @@ def erode(mask: Tensor, size: int) -> Tensor:
         UserError: `size` is below 1.
 
     Source: Section III-C, reliable activation selection.
+
+    Example: what touches a gap goes, what touches the border of the map stays.
+        >>> erode(torch.tensor([[[1.0, 1.0, 1.0, 0.0, 1.0]]]), size=3).tolist()
+        [[[1.0, 1.0, 0.0, 0.0, 0.0]]]
     """
     if size < 1:
         raise UserError(f"the erosion kernel has size {size}, expected 1 (no erosion) or more.")

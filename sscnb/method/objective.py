@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sscnb.errors import UserError
 from sscnb.method.cam import CAMNet, classification_loss
 from sscnb.method.drs import Suppression
 from sscnb.method.modulation import alignment_loss
@@ -68,6 +69,8 @@ class Objective(nn.Module):
         """Rebuild images B,3,S,S from the features that the variant reads; needs a decoder."""
         _, features, stages = self.net.forward_stages(images)
         early = self.variant.reconstruction == "early"
+        if self.decoder is None:
+            raise UserError(f"variant {self.variant.title!r} has no decoder; expected one with reconstruction.")
         return self.decoder(stages[self.reconstruction.early_stage] if early else features)
 
     def reconstruction_loss(self, reconstruction: Tensor, image: Tensor) -> Tensor:

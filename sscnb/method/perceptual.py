@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,7 @@ class _MeanDistance(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, y: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
         difference = x - y
         ctx.save_for_backward(difference.sign().to(torch.int8))
         ctx.dtype = x.dtype
@@ -44,7 +45,7 @@ class _MeanDistance(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (sign,) = ctx.saved_tensors
         return sign.to(ctx.dtype).mul_(grad / sign.numel()), None
 

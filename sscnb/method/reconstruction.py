@@ -25,9 +25,9 @@ class _Norm(nn.Module):
             self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        terms = (None if term is None else term.to(x.dtype) for term in (self.weight, self.bias))
+        weight, bias = (None if term is None else term.to(x.dtype) for term in (self.weight, self.bias))
         with torch.autocast(x.device.type, enabled=False):
-            return F.group_norm(x, self.groups, *terms)
+            return F.group_norm(x, self.groups, weight, bias)
 
 
 def _layer_norm(channels: int) -> _Norm:

@@ -106,7 +106,7 @@ def describe(image: np.ndarray, regions: np.ndarray) -> Regions:
     return Regions(size, box, np.concatenate(parts, axis=1).astype(np.float32))
 
 
-def similarity(regions: Regions, i: np.ndarray, j: np.ndarray, area: int) -> np.ndarray:
+def similarity(regions: Regions, i: np.ndarray, j: np.ndarray | int, area: int) -> np.ndarray:
     """Return colour + texture + size + fill similarity of the pairs (i, j), each in [0, 1] (Uijlings et al., Eq. 1-5).
 
     Args:
@@ -142,7 +142,8 @@ def merge_regions(image: np.ndarray, regions: np.ndarray, max_regions: int) -> n
     room = (np.zeros((merges, *a.shape[1:]), a.dtype) for a in vars(first).values())
     size, box, histogram = (np.concatenate(part) for part in zip(vars(first).values(), room, strict=True))
     growing = Regions(size, box, histogram)
-    heap = list(zip((-similarity(growing, *pairs.T, regions.size)).tolist(), *pairs.T.tolist(), strict=True))
+    left, right = pairs.T
+    heap = list(zip((-similarity(growing, left, right, regions.size)).tolist(), *pairs.T.tolist(), strict=True))
     heapq.heapify(heap)
     neighbours: list[set[int]] = [set() for _ in range(count + merges)]
     for i, j in pairs.tolist():

@@ -5,7 +5,8 @@ torchvision's ResNet-50/101 and VGG-16/19 and timm's EfficientNet-Lite0; the mod
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import timm
 import torch
@@ -38,6 +39,9 @@ class Backbone(nn.Module):
         detach: stem and stages up to this one run without gradient; 0 means that none does.
     """
 
+    input_scale: Tensor
+    input_shift: Tensor
+
     def __init__(
         self, name: str, stages: Stages, *, channels: tuple[int, ...], strides: tuple[int, ...], detach: int = 0
     ) -> None:
@@ -65,7 +69,8 @@ class Backbone(nn.Module):
         """
         x = images * self.input_scale + self.input_shift if self.name == "efficientnet_lite0" else images
         maps = []
-        for stage, blocks in enumerate(self.stages[: stop + 1]):
+        stages = cast("Iterable[nn.ModuleList]", self.stages[: stop + 1])  # torch does not type what a list holds
+        for stage, blocks in enumerate(stages):
             with torch.set_grad_enabled(torch.is_grad_enabled() and (self.detach == 0 or stage > self.detach)):
                 for index, block in enumerate(blocks):
                     x = block(x)
@@ -148,16 +153,18 @@ def _vgg(
     name: str, weights: str | os.PathLike, output_stride: int, dilate: bool
 ) -> tuple[Stages, tuple[int, ...], tuple[int, ...]]:
     # Not torchvision's VGG class: that builds the 100 million parameters of the head.
-    net = nn.ModuleDict({"features": make_layers(vgg_layouts[{"vgg16": "D", "vgg19": "E"}[name]])})
+    features: nn.Sequential = make_layers(vgg_layouts[{"vgg16": "D", "vgg19": "E"}[name]])
+    net = nn.ModuleDict({"features": features})
     convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
     for convolution in convolutions:
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(convolution.bias)
+        if convolution.bias is not None:
+            nn.init.zeros_(convolution.bias)
     load_weights(net, name, weights)
 
     stages: Stages = [[]]
     block: list[nn.Module] = []
-    for layer in net["features"]:
+    for layer in features:
         if isinstance(layer, nn.MaxPool2d):
             stages.append([])
         block.append(layer)
@@ -167,9 +174,9 @@ def _vgg(
     stages.pop()  # opened by the last pooling layer, which is what is left in `block`
     last = stages[-1]
     if output_stride == 32:
-        last[-1] = nn.Sequential(*last[-1], *block)
+        last[-1] = nn.Sequential(*last[-1].children(), *block)
     if output_stride == 8:
-        last[0] = nn.Sequential(*last[0][1:])
+        last[0] = nn.Sequential(*list(last[0].children())[1:])
         if dilate:
             _set_dilation(last, 2)
     return stages, (64, 128, 256, 512, 512), (1, 2, 4, 8, 32 if output_stride == 32 else 16)
@@ -177,7 +184,7 @@ def _vgg(
 
 def _efficientnet_lite0(name: str, weights: str | os.PathLike) -> tuple[Stages, tuple[int, ...], tuple[int, ...]]:
     # The "tf" variant: the weights were trained with TensorFlow's SAME padding and batch-norm epsilon 1e-3.
-    net = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)  # its parts are no typed attributes
     load_weights(net, name, weights)
     groups = [list(group) for group in net.blocks]
     stages = [

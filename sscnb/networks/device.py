@@ -1,13 +1,23 @@
 """Which device computes, and how precisely."""
 
+from typing import TypeVar
+
 import torch
+from torch import nn
 
 from sscnb.errors import UserError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def device() -> torch.device:
     """Return the device that inference runs on: the first GPU, or the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def placed(net: Network) -> Network:
+    """Move a network to that device, its parameters channels last as in training, and return it."""
+    return net.to(device()).to(memory_format=torch.channels_last)
 
 
 def device_name() -> str:

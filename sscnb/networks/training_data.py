@@ -59,13 +59,13 @@ class TrainingImages(torch.utils.data.Dataset):
         sample = Sample(self.dataset.image(image_id), superpixels, mask)
         folders = (self.superpixel_folder, self.mask_folder, self.confidence_folder)
         for folder, part in zip(folders, (superpixels, mask, trusted), strict=True):
-            if part is not None and part.shape != sample.image.shape[:2]:
+            if folder is not None and part is not None and part.shape != sample.image.shape[:2]:
                 raise UserError(
                     f"{folder / image_id}.png is of shape {part.shape}, its image of {sample.image.shape[:2]}: it was "
                     "made from another version of the image. Delete the folder and run the stage that writes it again."
                 )
-        if trusted is not None:
-            sample.mask[(trusted == 0) & (mask != IGNORE)] = UNTRUSTED
+        if trusted is not None and mask is not None:
+            mask[(trusted == 0) & (mask != IGNORE)] = UNTRUSTED
         sample, inside = augment(
             sample, rng, resize_range=self.resize_range, scale_range=self.scale_range, crop=self.crop
         )

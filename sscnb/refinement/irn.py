@@ -147,6 +147,8 @@ class _EdgeHead(nn.Module):
 
 
 class _DisplacementHead(nn.Module):
+    mean: Tensor
+
     def __init__(self, channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
         super().__init__()
         # Outputs, groups and stride of each branch: the deep three meet at stride 8 before they join the shallow two.

@@ -52,6 +52,11 @@ def random_walk(
         UserError: shapes, types or ranges are not as above.
 
     Source: the random walk of IRN (affinity matrix, its power and normalisation, CAM damped on edges).
+
+    Example: activation spreads evenly up to the edge, and not beyond.
+        >>> cam, edge = torch.tensor([[[1.0, 0.0, 0.0, 0.0]]]), torch.tensor([[0.0, 0.0, 1.0, 0.0]])
+        >>> random_walk(cam, edge, radius=2).round(decimals=3).tolist()
+        [[[0.5, 0.5, 0.0, 0.0]]]
     """
     _check(cam, edge, beta, steps, tol, method)
     edge = edge.to(cam)

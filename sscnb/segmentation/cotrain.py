@@ -48,14 +48,15 @@ class CoTrainingObjective(nn.Module):
 
     def forward(self, batch: Mapping[str, Any], epoch: int) -> dict[str, Tensor]:
         images, target = class_mix(batch["image"], batch["target"], MIX)
-        size = target.shape[-2:]
+        size = (target.shape[-2], target.shape[-1])
         outputs = [to_pixels(net(images), size, net.stride) for net in (self.net.first, self.net.second)]
         untrusted = target == UNTRUSTED
         trusted = target.masked_fill(untrusted, IGNORE)
         weight = 1 + BOUNDARY * at_contour(target, WIDTH)
-        supervised = sum(pixel_loss(logits, trusted, weight) for logits in outputs)
+        supervised = torch.stack([pixel_loss(logits, trusted, weight) for logits in outputs]).sum()
         taught = [logits.detach().argmax(1).masked_fill(~untrusted, IGNORE) for logits in outputs[::-1]]
-        mutual = sum(pixel_loss(logits, labels) for logits, labels in zip(outputs, taught, strict=True))
+        pairs = zip(outputs, taught, strict=True)
+        mutual = torch.stack([pixel_loss(logits, labels) for logits, labels in pairs]).sum()
         loss = supervised + mutual
         return {"loss": loss, "supervised": supervised.detach(), "mutual": mutual.detach()}
 

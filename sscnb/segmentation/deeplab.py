@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sscnb.datasets import IGNORE, Sample, resize_long
+from sscnb.errors import UserError
 from sscnb.networks import UNTRUSTED, Backbone, build_backbone, to_tensor
 from sscnb.refinement import refine_probabilities
 from sscnb.settings import SegmentationSettings
@@ -38,12 +39,12 @@ class DeepLabV2(nn.Module):
     def __init__(self, backbone: Backbone, num_labels: int, rates: Sequence[int] = (6, 12, 18, 24)) -> None:
         super().__init__()
         self.backbone, self.stride = backbone, backbone.strides[-1]
-        self.branches = nn.ModuleList(
-            nn.Conv2d(backbone.channels[-1], num_labels, 3, padding=rate, dilation=rate) for rate in rates
-        )
-        for branch in self.branches:
+        branches = [nn.Conv2d(backbone.channels[-1], num_labels, 3, padding=rate, dilation=rate) for rate in rates]
+        for branch in branches:
             nn.init.normal_(branch.weight, std=0.01)  # DeepLab's
-            nn.init.zeros_(branch.bias)
+            if branch.bias is not None:
+                nn.init.zeros_(branch.bias)
+        self.branches = nn.ModuleList(branches)
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
@@ -138,6 +139,8 @@ def segment_image(net: nn.Module, image: np.ndarray, *, scales: Sequence[float] 
             part = F.interpolate(logits, size=size, mode="bilinear", align_corners=False).softmax(1)
             total = part if total is None else total.add_(part)
             del logits, part
+    if total is None:
+        raise UserError("scales is empty; expected at least one factor, such as 1.0.")
     return total[0] / (len(scales) * (1 + flip))
 
 
@@ -148,12 +151,13 @@ def strongest(probabilities: Tensor, size: tuple[int, int]) -> np.ndarray:
 
     Shapes: probabilities L,h,w; size H,W.
     """
-    best = winner = None
+    best: Tensor | None = None
+    winner = torch.zeros(size, dtype=torch.uint8, device=probabilities.device)
     for index, plane in enumerate(probabilities):
         if plane.shape != size:
             plane = F.interpolate(plane[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
         if best is None:
-            best, winner = plane.clone(), torch.zeros(size, dtype=torch.uint8, device=plane.device)
+            best = plane.clone()
             continue
         higher = plane > best
         winner[higher] = index

@@ -114,8 +114,8 @@ def _override(settings: Any, key: str, path: list[str], value: Any) -> Any:
 def _convert(key: str, value: Any, wanted: Any) -> Any:
     """Return `value` as the setting's type: JSON knows no tuples, and 1 is a float there too."""
     if get_origin(wanted) is tuple and isinstance(value, list | tuple):
-        items, inner = list(value), get_args(wanted)
-        inner = [inner[0]] * len(items) if inner[-1] is Ellipsis else list(inner)
+        items, types = list(value), get_args(wanted)
+        inner = [types[0]] * len(items) if types[-1] is Ellipsis else list(types)
         if len(inner) == len(items):
             return tuple(_convert(key, v, t) for v, t in zip(items, inner, strict=True))
     elif wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):

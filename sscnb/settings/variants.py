@@ -93,6 +93,7 @@ def sweep(parameter: str, config: Config) -> dict[float, str]:
     """
     if parameter not in SWEEPS:
         raise UserError(f"there is no sweep over {parameter!r}; {nearest(parameter, list(SWEEPS))}")
+    values: dict[float, float]
     if parameter == "r":
         setting, present = "modulation.erosion", config.modulation.erosion
         values = {r: max(1, round(r * config.cam.crop / 512)) for r in SWEEPS["r"]}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,17 @@ from sscnb.datasets import Dataset, Sample, image_size, resize_long
 from sscnb.evaluation import image_accuracy, mean_average_precision
 from sscnb.files import replacing
 from sscnb.method import CAMNet, Objective, build_objective, build_optimizers, class_activation, multi_scale_activation
-from sscnb.networks import Schedule, TrainingImages, device, device_name, fit, load_checkpoint, load_state, to_tensor
+from sscnb.networks import (
+    Schedule,
+    TrainingImages,
+    device,
+    device_name,
+    fit,
+    load_checkpoint,
+    load_state,
+    placed,
+    to_tensor,
+)
 from sscnb.settings import InferenceSettings, find_variant, settings_dict
 from sscnb.stages.run import Run
 from sscnb.stages.stage import NotFinished, Result, Stage
@@ -21,7 +32,8 @@ from sscnb.stages.stage import NotFinished, Result, Stage
 def cam_stage(run: Run, variant: str, seed: int) -> Stage:
     """Describe the training of a variant: where it lies and which settings it depends on."""
     parts, config = find_variant(variant, run.config)
-    settings = {"cam": settings_dict(config.cam), "data": run.data_hash()}
+    settings: dict[str, Any] = {"cam": settings_dict(config.cam)}
+    settings["data"] = run.data_hash()
     settings["cam"].pop("workers")
     if parts.reconstruction:
         settings["reconstruction"] = settings_dict(config.reconstruction)
@@ -79,7 +91,7 @@ def load_cam_net(run: Run, variant: str, seed: int) -> CAMNet:
     Raises:
         UserError: it has not been trained, or with other settings.
     """
-    return load_objective(run, variant, seed).net.to(device(), memory_format=torch.channels_last)
+    return placed(load_objective(run, variant, seed).net)
 
 
 def load_objective(run: Run, variant: str, seed: int) -> Objective:
@@ -119,7 +131,7 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
     ids = list(dict.fromkeys(dataset.ids(data.train_split) + dataset.ids(data.seed_split)))
     for batch, images in _batches(dataset, ids, inference, title=f"CAMs {variant} seed {seed}", folder=folder):
         sizes = [image_size(dataset.image_path(i)) for i in batch]
-        grid = tuple(-(-side // 4) for side in sizes[0])
+        grid = (-(-sizes[0][0] // 4), -(-sizes[0][1] // 4))
         _, activation = multi_scale_activation(net, images, grid=grid, scales=inference.scales, flip=inference.flip)
         for image_id, maps in zip(batch, activation, strict=True):
             present = np.flatnonzero(dataset.labels(image_id))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from sscnb.networks import (
     fit,
     load_checkpoint,
     load_state,
+    placed,
     to_tensor,
 )
 from sscnb.parallel import in_processes
@@ -146,11 +147,11 @@ def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf:
     stage.begin()
     irn, dataset = run.config.irn, run.dataset()
     ids = dataset.ids(run.config.data.train_split)
-    data = TrainingImages(dataset, ids, **_sizes(irn), crop=irn.crop, seed=seed, mask_folder=stage.folder / "ir_labels")
+    data = TrainingImages(dataset, ids, crop=irn.crop, seed=seed, mask_folder=stage.folder / "ir_labels", **_sizes(irn))
     torch.manual_seed(seed)
     objective = RelationObjective(_build_net(irn), irn.radius)
     groups = [{"params": objective.net.edge.parameters(), "lr": irn.lr_edge}]
-    if irn.displacement:
+    if objective.net.displacement is not None:
         groups.append({"params": objective.net.displacement.parameters(), "lr": irn.lr_displacement})
     history = fit(
         objective,
@@ -188,7 +189,7 @@ def load_irn(run: Run, variant: str, seed: int, crf: str = "") -> IRN:
     state = load_checkpoint(path, stage.hash)["model"]
     objective = RelationObjective(_build_net(run.config.irn), run.config.irn.radius)
     load_state(objective, state, path, optional=_NOT_SAVED)
-    return objective.net.eval().to(device(), memory_format=torch.channels_last)
+    return placed(objective.net.eval())
 
 
 def resized(image: np.ndarray, long_side: int) -> np.ndarray:
@@ -201,10 +202,16 @@ def _build_net(irn: IRNSettings) -> IRN:
     return IRN(backbone, displacement=irn.displacement)
 
 
-def _sizes(irn: IRNSettings) -> dict[str, tuple]:
+class _Sizes(TypedDict, total=False):
+    resize_range: tuple[int, int]
+    scale_range: tuple[float, float]
+
+
+def _sizes(irn: IRNSettings) -> _Sizes:
     """Return the range of sizes in training: a factor of the image's size, or of the long side that is set."""
     if irn.long_side:
-        return {"resize_range": tuple(round(factor * irn.long_side) for factor in irn.scale)}
+        low, high = (round(factor * irn.long_side) for factor in irn.scale)
+        return {"resize_range": (low, high)}
     return {"scale_range": irn.scale}
 
 

@@ -95,7 +95,8 @@ def evaluate_segmentation(
     own = defined_mean(class_iou(counts))
     low, high = bootstrap_interval(counts)
     values = {"mIoU": float(defined_mean(class_iou(total))), "mIoU_low": low, "mIoU_high": high}
-    values |= {"accuracy": float(np.trace(total) / total.sum())} | foreground_errors(total)
+    values |= {"accuracy": float(np.trace(total) / total.sum())}
+    values |= {name: float(value) for name, value in foreground_errors(total).items()}
     values |= {"boundary_IoU": boundary.miou()}
     names = ("background", *dataset.classes)
     values |= {f"IoU/{name}": v for name, v in zip(names, class_iou(total), strict=True)}

@@ -89,7 +89,8 @@ def walk(run: Run, net: IRN, variant: str, seed: int, image_id: str, steps: int 
     pseudo, dataset = run.config.pseudo, cached_dataset(run)
     image = to_tensor(resized(dataset.image(image_id), run.config.irn.long_side))
     edge = edge_map(net, image.to(device()))
-    cams = torch.from_numpy(load_cams(run, variant, seed, image_id, tuple(edge.shape))[0]).to(device())
+    height, width = edge.shape
+    cams = torch.from_numpy(load_cams(run, variant, seed, image_id, (height, width))[0]).to(device())
     steps = pseudo.steps if steps is None else steps
     return edge, random_walk(cams, edge, radius=pseudo.radius, beta=pseudo.beta, steps=steps, tol=pseudo.tol)
 
@@ -143,8 +144,8 @@ def evaluate_pseudo_masks(
 
 def _paths(folder: Path, image_id: str) -> tuple[Path, Path, Path]:
     """Return where an image's mask, its confidence and its walk lie."""
-    parts = (("pseudo_masks", "png"), ("confidence", "png"), ("walks", "npz"))
-    return tuple(folder / part / f"{image_id}.{suffix}" for part, suffix in parts)
+    mask, sure = (folder / part / f"{image_id}.png" for part in ("pseudo_masks", "confidence"))
+    return mask, sure, folder / "walks" / f"{image_id}.npz"
 
 
 def _write_masks(job: tuple[Run, str, int, str, str]) -> None:

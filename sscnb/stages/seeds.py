@@ -98,8 +98,8 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
     values, fields = summary(total, curve, ("background", *dataset.classes))
     for image_id in dataset.ids(split):  # again, since only now is it known which threshold is the best
         target = dataset.mask(image_id)
-        cams = load_cams(run, variant, seed, image_id, target.shape)
-        best_contours.update(seed_from_activation(*cams, values["best_threshold"]), target)
+        scores, classes = load_cams(run, variant, seed, image_id, target.shape)
+        best_contours.update(seed_from_activation(scores, classes, values["best_threshold"]), target)
     values |= {"boundary_IoU": contours.miou(), "best_boundary_IoU": best_contours.miou()}
     return stage.finish({f"seed/{k}": v for k, v in values.items()}, threshold=threshold, **fields, images=images)
 
@@ -139,7 +139,8 @@ def summary(
     best, best_miou = curve.best()
     errors = curve.errors()
     at = int(np.argmin(np.abs(curve.thresholds - best)))
-    values = {"mIoU": total.miou(), **foreground_errors(total.counts)}
+    values = {"mIoU": total.miou()}
+    values |= {name: float(value) for name, value in foreground_errors(total.counts).items()}
     values |= {"best_mIoU": best_miou, "best_threshold": best}
     values |= {f"best_{name}": float(value[at]) for name, value in errors.items()}
     values |= {f"IoU/{name}": v for name, v in zip(names, class_iou(total.counts), strict=True)}

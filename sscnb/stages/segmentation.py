@@ -9,8 +9,15 @@ from torch import nn
 from sscnb.datasets import Dataset
 from sscnb.errors import UserError
 from sscnb.files import read_json
-from sscnb.networks import UNTRUSTED, Schedule, TrainingImages, device, device_name, fit, load_checkpoint, load_state
-from sscnb.segmentation import CoTrainingObjective, SegmentationObjective, TwoNets, build_deeplab, build_optimizer
+from sscnb.networks import UNTRUSTED, Schedule, TrainingImages, device_name, fit, load_checkpoint, load_state, placed
+from sscnb.segmentation import (
+    CoTrainingObjective,
+    DeepLabV2,
+    SegmentationObjective,
+    TwoNets,
+    build_deeplab,
+    build_optimizer,
+)
 from sscnb.settings import PRESETS, SegmentationSettings, find_variant, override, settings_dict, settings_hash
 from sscnb.stages.run import Run
 from sscnb.stages.stage import NotFinished, Result, Stage
@@ -31,6 +38,7 @@ def segmentation_stage(run: Run, source: str, seed: int, crf: str = "") -> Stage
     settings = settings_dict(run.config.segmentation)
     for name in ("workers", *INFERENCE):
         settings.pop(name)
+    labels: dict[str, Any]
     if source == TRUTH:
         masks, labels = settings_hash([run.data_hash(), run.masks_hash(run.config.data.train_split)]), {}
     else:
@@ -61,10 +69,10 @@ def train_segmentation(run: Run, source: str = "baseline", seed: int | None = No
     stage.begin()
     torch.manual_seed(seed)
     net = build_net(settings, len(dataset.classes) + 1)
-    objective = CoTrainingObjective(net) if settings.method == "cotrain" else SegmentationObjective(net)
+    objective = CoTrainingObjective(net) if isinstance(net, TwoNets) else SegmentationObjective(net)
     history = fit(
         objective,
-        [build_optimizer([net.first, net.second] if settings.method == "cotrain" else [net], settings)],
+        [build_optimizer([net.first, net.second] if isinstance(net, TwoNets) else [net], settings)],
         data,
         Schedule(
             settings.epochs,
@@ -92,7 +100,7 @@ def train_segmentation(run: Run, source: str = "baseline", seed: int | None = No
     )
 
 
-def build_net(settings: SegmentationSettings, num_labels: int, *, weights: str | None = None) -> nn.Module:
+def build_net(settings: SegmentationSettings, num_labels: int, *, weights: str | None = None) -> DeepLabV2 | TwoNets:
     """Build one network, or the two of co-training; `weights` replaces the settings'."""
     first = build_deeplab(settings, num_labels, weights=weights)
     if settings.method == "single":
@@ -120,10 +128,10 @@ def load_net(folder: Path, settings: SegmentationSettings, num_labels: int, conf
     """
     path = folder / "checkpoint.pt"
     state = load_checkpoint(path, config_hash)["model"]
-    objective = nn.Module()
-    objective.net = build_net(settings, num_labels, weights="random")
+    objective, net = nn.Module(), build_net(settings, num_labels, weights="random")
+    objective.net = net
     load_state(objective, state, path)
-    return objective.net.eval().to(device(), memory_format=torch.channels_last)
+    return placed(net.eval())
 
 
 def load_network(folder: Path) -> tuple[nn.Module, SegmentationSettings, list[str]]:
@@ -159,10 +167,14 @@ def _training_images(run: Run, dataset: Dataset, source: str, seed: int, crf: st
             trust = folder / "confidence"
     if len(dataset.classes) >= UNTRUSTED:
         raise UserError(f"{dataset.root} has {len(dataset.classes)} classes; segmentation takes up to {UNTRUSTED - 1}.")
-    if settings.long_side:
-        sizes = {"resize_range": tuple(round(factor * settings.long_side) for factor in settings.scale)}
-    else:
-        sizes = {"scale_range": settings.scale}
+    low, high = (round(factor * settings.long_side) for factor in settings.scale)
     return TrainingImages(
-        dataset, ids, **sizes, crop=settings.crop, seed=seed, mask_folder=masks, confidence_folder=trust
+        dataset,
+        ids,
+        resize_range=(low, high) if settings.long_side else None,
+        scale_range=None if settings.long_side else settings.scale,
+        crop=settings.crop,
+        seed=seed,
+        mask_folder=masks,
+        confidence_folder=trust,
     )

@@ -135,7 +135,8 @@ def test_who_is_asked_to_stop_stops_all_that_it_started(tmp_path, number):
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}, {str(tmp_path / 'pid')!r}])"
     code = "import sys; from pathlib import Path; from sscnb.commands.reproduce import run_group; "
     code += f"print(run_group([sys.executable, '-c', {parent!r}], Path('.')))"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", code], **pipes)
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
         time.sleep(0.05)
     process.send_signal(number)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from sscnb.errors import UserError
 from sscnb.method.cam import CAMNet, class_activation, classification_loss, multi_scale_activation
 
 
@@ -132,3 +133,8 @@ def test_each_image_of_a_batch_is_on_its_own(net):
     _, both = multi_scale_activation(net, images, grid=(6, 9), scales=(1.0, 0.5))
     _, second = multi_scale_activation(net, images[1:], grid=(6, 9), scales=(1.0, 0.5))
     torch.testing.assert_close(both[1:], second)
+
+
+def test_no_scale_is_refused(net):
+    with pytest.raises(UserError, match="scales is empty"):
+        multi_scale_activation(net, pictures(12, 18), grid=(3, 5), scales=())

@@ -70,6 +70,11 @@ def test_the_terms_are_what_the_equations_say(batch):
     torch.testing.assert_close(objective.rebuild(batch["image"]), rebuilt)
 
 
+def test_nothing_is_rebuilt_without_a_decoder(batch):
+    with pytest.raises(UserError, match="has no decoder"):
+        objective_of("drs")[0].rebuild(batch["image"])
+
+
 @pytest.mark.parametrize(("name", "kind"), [("cdr_l1", "l1"), ("cdr_l2", "l2")])
 def test_pixel_losses(name, kind, batch):
     objective, _ = objective_of(name)

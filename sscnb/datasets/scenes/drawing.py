@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 NOTHING, SURFACE, DETAIL, PART = range(4)  # what a pixel of a sprite shows; only SURFACE takes the coat's pattern
-Points = Sequence[tuple[float, float]]
+Points = Sequence[tuple[float, float]] | Sequence[np.ndarray] | np.ndarray
 Colour = Sequence[int]
 Pattern = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 
@@ -27,7 +27,7 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], cells: Sequence[floa
     for cell in cells:
         height, width = cell if isinstance(cell, tuple) else (cell, cell)
         grid = rng.random((math.ceil(shape[0] / height) + 3, math.ceil(shape[1] / width) + 3), np.float32) * 2 - 1
-        place = np.float32([[width, 0, -1.5 * width], [0, height, -1.5 * height]])
+        place = np.array([[width, 0, -1.5 * width], [0, height, -1.5 * height]], np.float32)
         total += strength * cv2.warpAffine(grid, place, shape[::-1], flags=cv2.INTER_LINEAR)
         strength /= 2
     return total
@@ -36,7 +36,8 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], cells: Sequence[floa
 def tint(rng: np.random.Generator, colour: Colour, spread: float = 14) -> tuple[int, int, int]:
     """A colour near the given one: brightness and each channel moved by about `spread` of 255."""
     moved = np.asarray(colour) + rng.normal(0, spread) + rng.normal(0, spread / 2, 3)
-    return tuple(int(c) for c in np.clip(moved, 12, 245))
+    red, green, blue = (int(c) for c in np.clip(moved, 12, 245))
+    return red, green, blue
 
 
 # Patterns of a coat: object coordinates u, v (H, W) and a generator give the weight, 0..1, of the second colour (H, W).

@@ -1,7 +1,7 @@
 """The places of the embedded scenes: grounds, the backdrops that stand behind them, and the track."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -9,15 +9,15 @@ import numpy as np
 from sscnb.datasets.scenes.drawing import Colour, noise, tint
 
 
-def _flat(colour: Colour, side: int) -> np.ndarray:
+def _flat(colour: Colour | np.ndarray, side: int) -> np.ndarray:
     return np.full((side, side, 3), colour, np.float32)
 
 
 def _laid_down(texture: np.ndarray, horizon: int, spread: float = 0.7) -> np.ndarray:
     """See a square texture in perspective: its far edge at the horizon, its near one wider than the picture."""
     n = len(texture)
-    corners = np.float32([[0, 0], [n, 0], [n, n], [0, n]])
-    seen = np.float32([[0, horizon], [n, horizon], [(1 + spread) * n, n], [-spread * n, n]])
+    corners = np.array([[0, 0], [n, 0], [n, n], [0, n]], np.float32)
+    seen = np.array([[0, horizon], [n, horizon], [(1 + spread) * n, n], [-spread * n, n]], np.float32)
     return cv2.warpPerspective(texture, cv2.getPerspectiveTransform(corners, seen), (n, n), flags=cv2.INTER_LINEAR)
 
 
@@ -46,7 +46,7 @@ def sand(rng: np.random.Generator, side: int, horizon: int) -> np.ndarray:
     return field + 12 * noise(rng, (side, side), [side / 300, side / 120])[..., None]
 
 
-def _stones(rng: np.random.Generator, side: int, pitch: float, colours: list[Colour], gap: Colour) -> np.ndarray:
+def _stones(rng: np.random.Generator, side: int, pitch: float, colours: Sequence[Colour], gap: Colour) -> np.ndarray:
     """Stones around the points of a shaken grid: a pixel belongs to the nearest point and darkens away from it."""
     across = math.ceil(side / pitch) + 1
     points = np.stack(np.meshgrid(np.arange(across), np.arange(across)), -1).reshape(-1, 2)
@@ -58,7 +58,7 @@ def _stones(rng: np.random.Generator, side: int, pitch: float, colours: list[Col
     shades += rng.normal(0, 10, (len(shades), 1)).astype(np.float32)
     far *= 1 / (0.72 * pitch)
     inside = np.clip(1.15 - far * far * far, 0, 1.1)[..., None]
-    return shades[owner] * inside + np.float32(gap) * np.clip(1 - inside, 0, 1)
+    return shades[owner] * inside + np.array(gap, np.float32) * np.clip(1 - inside, 0, 1)
 
 
 def pebbles(rng: np.random.Generator, side: int, horizon: int) -> np.ndarray:
@@ -89,7 +89,7 @@ def tiles(rng: np.random.Generator, side: int, horizon: int) -> np.ndarray:
     cell = side / int(rng.integers(10, 15))
     odd = (np.arange(side) / cell).astype(int) % 2
     light, dark = tint(rng, (204, 196, 182)), tint(rng, (132, 104, 96) if rng.random() < 0.5 else (98, 116, 128))
-    field = np.float32([light, dark])[odd[:, None] ^ odd]
+    field = np.array([light, dark], np.float32)[odd[:, None] ^ odd]
     field *= 1 + 0.1 * noise(rng, (side, side), [side / 10, side / 30])[..., None]
     line = np.arange(side) % cell < max(1.0, side / 300)
     field[line], field[:, line] = 110, 110
@@ -135,7 +135,8 @@ def sea(rng: np.random.Generator, side: int, horizon: int) -> np.ndarray:
     field = _sky(rng, side, horizon)
     shore = int(horizon - side * rng.uniform(0.12, 0.24))
     depth = np.linspace(0, 1, side - shore, dtype=np.float32)[:, None, None]
-    water = np.float32(tint(rng, (44, 98, 132))) * (1 - depth) + np.float32((126, 186, 190)) * depth
+    far, near = np.array(tint(rng, (44, 98, 132)), np.float32), np.array((126, 186, 190), np.float32)
+    water = far * (1 - depth) + near * depth
     waves = noise(rng, (side - shore, side), [(side / 70, side / 9), (side / 150, side / 30)])
     field[shore:] = water + 20 * waves[..., None]
     return field
@@ -143,7 +144,8 @@ def sea(rng: np.random.Generator, side: int, horizon: int) -> np.ndarray:
 
 def _sky(rng: np.random.Generator, side: int, horizon: int) -> np.ndarray:
     down = np.clip(np.linspace(0, side / horizon, side, dtype=np.float32), 0, 1)[:, None, None]
-    sky = np.float32(tint(rng, (104, 156, 208))) * (1 - down) + np.float32((206, 220, 226)) * down
+    high, low = np.array(tint(rng, (104, 156, 208)), np.float32), np.array((206, 220, 226), np.float32)
+    sky = high * (1 - down) + low * down
     cloud = noise(rng, (side, side), [(side / 6, side / 3), (side / 14, side / 7), side / 24])
     return sky + np.clip(1.5 * cloud - 0.15, 0, 0.85)[..., None] * (246 - sky)
 
@@ -156,7 +158,8 @@ def bricks(rng: np.random.Generator, side: int, horizon: int) -> np.ndarray:
     shade = rng.normal(1, 0.11, (row[-1] + 1, int(along.max()) + 1)).astype(np.float32)
     shade = shade[row[:, None], along.astype(int)[row % 2]]
     shade *= 1 + 0.09 * noise(rng, (side, side), [side / 5, side / 100])
-    wall = np.float32(tint(rng, (158, 92, 74) if rng.random() < 0.7 else (176, 164, 146))) * shade[..., None]
+    clay = tint(rng, (158, 92, 74) if rng.random() < 0.7 else (176, 164, 146))
+    wall = np.array(clay, np.float32) * shade[..., None]
     mortar = (along % 1 < 0.055)[row % 2]
     mortar[np.arange(side) % high < 0.13 * high] = True
     wall[mortar] = (188, 182, 172)

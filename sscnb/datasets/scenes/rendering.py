@@ -121,9 +121,9 @@ def _stand_toys(
     placed: list[_Placed] = []
     for kind, name in wanted:
         length, tilt, mirror = rng.uniform(low, high), rng.uniform(-config.tilt, config.tilt), bool(rng.random() < 0.5)
-        on_track = name == HOMEBODY and track is not None
-        if on_track:
-            tilt = -track[2] if mirror else track[2]
+        under = track if name == HOMEBODY else None
+        if under is not None:
+            tilt = -under[2] if mirror else under[2]
         if kind == "toy":
             families = list(FAMILIES)
             family = PARTS[name][0] if name else families[rng.integers(len(families))]
@@ -136,8 +136,8 @@ def _stand_toys(
             x = 0.5 if last_resort else rng.uniform(0.4 * length, 1 - 0.4 * length)
             nearness = np.clip((length - 0.2) / 0.4 + rng.uniform(-0.35, 0.35), 0, 1)  # what is near looks larger
             foot = horizon + 0.14 + (0.79 - horizon) * nearness
-            if on_track:
-                foot = track[1] - np.tan(np.radians(track[2])) * (x - track[0])
+            if under is not None:
+                foot = under[1] - np.tan(np.radians(under[2])) * (x - under[0])
             left = round(x * config.size - sprite.foot[0] / _DRAWN_LARGER)
             top = max(1, round(foot * config.size - sprite.foot[1] / _DRAWN_LARGER))
             item = _Placed(sprite, name, kind == "toy" and name is None, left, top, foot)

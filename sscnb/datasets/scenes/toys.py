@@ -184,7 +184,7 @@ def rose(pen: Pen, rng: np.random.Generator, x: float, y: float) -> None:
 
 Body = Callable[[Pen, np.random.Generator, Colour, Colour], tuple[float, float]]
 Part = Callable[[Pen, np.random.Generator, float, float], None]
-FAMILIES: dict[str, tuple[Body, list[Colour], list[Pattern]]] = {
+FAMILIES: dict[str, tuple[Body, list[tuple[int, int, int]], list[Pattern]]] = {
     "vehicle": (vehicle, PAINT, [plain, stripes, dots]),
     "beast": (beast, COAT, [plain, patches, bands]),
     "bird": (bird, FEATHER, [plain, scallops, bands]),
@@ -215,6 +215,7 @@ CLUTTER = ("ball", "crate", "toadstool", "stone", "bush")
 def draw_clutter(rng: np.random.Generator, kind: str, pixels: float, tilt: float, light: tuple[float, float]) -> Sprite:
     """Draw a thing that is no class: one of CLUTTER."""
     pen = Pen(pixels, tilt)
+    second: Colour
     first, second = (tint(rng, PAINT[k]) for k in rng.choice(len(PAINT), 2, replace=False))
     pattern = plain
     if kind == "ball":
