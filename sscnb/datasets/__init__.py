@@ -6,6 +6,7 @@ from sscnb.datasets.fingerprint import label_files, mask_files, remembered_diges
 from sscnb.datasets.folder import IGNORE, VOC_CLASSES, Dataset, open_dataset
 from sscnb.datasets.images import SUFFIXES, UNREADABLE, image_size, read_image, read_mask
 from sscnb.datasets.palette import save_mask, voc_palette
+from sscnb.datasets.subsets import link_subset, subset_splits
 from sscnb.datasets.transforms import Sample, augment, resize_long
 from sscnb.datasets.voc import prepare_voc, voc_folder
 
@@ -20,6 +21,7 @@ __all__ = [
     "check_images",
     "image_size",
     "label_files",
+    "link_subset",
     "mask_files",
     "open_dataset",
     "prepare_coco",
@@ -29,6 +31,7 @@ __all__ = [
     "remembered_digest",
     "resize_long",
     "save_mask",
+    "subset_splits",
     "voc_folder",
     "voc_palette",
 ]

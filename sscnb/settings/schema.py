@@ -14,6 +14,7 @@ class DataSettings:
     """Where the images come from and which split serves what."""
 
     source: str = "folder"  # "folder": a VOC-layout folder given as data_root; "scenes": the embedded scenes
+    subset: str = ""  # a part of the folder whose ids the package lists, such as "voc_animals"; "": all of it
     train_split: str = "train_aug"  # image-level labels of these train the CAM network (Section IV-A)
     seed_split: str = "train"  # seeds and pseudo-masks are evaluated on these (Tables II, VII, VIII)
     val_split: str = "val"

@@ -1,8 +1,10 @@
 """Stages of chapter 01: the data set and its superpixels."""
 
+from pathlib import Path
+
 import numpy as np
 
-from sscnb.datasets import Dataset, check_images
+from sscnb.datasets import Dataset, check_images, link_subset
 from sscnb.datasets.scenes import write_scenes
 from sscnb.method import read_superpixels, segment_files
 from sscnb.settings import settings_dict
@@ -19,6 +21,8 @@ def prepare_data(run: Run) -> Result:
     folder, data = run.dataset_folder, run.config.data
     if data.source == "scenes":
         write_scenes(folder, data.scenes)
+    elif data.subset:
+        link_subset(Path(run.data_root), folder, data.subset)
     elif not folder.exists():
         folder.unlink(missing_ok=True)  # a link to a folder that has moved
         folder.symlink_to(run.data_root, target_is_directory=True)
