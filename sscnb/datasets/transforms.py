@@ -1,7 +1,8 @@
 """Joint transforms of an image, its superpixel map and its mask.
 
-A `Sample` goes through the same geometry in all its parts: images bicubic, superpixels and masks nearest. Every random
-choice comes from the generator that is passed in, so a sample depends on its seed alone, whichever worker makes it.
+A `Sample` goes through the same geometry in all its parts: superpixels and masks are resized to the nearest, images
+smoothly. Every random choice comes from the generator that is passed in, so a sample depends on its seed alone,
+whichever worker makes it.
 """
 
 from dataclasses import dataclass, replace
@@ -21,16 +22,16 @@ class Sample:
     mask: np.ndarray | None = None
 
 
-def resize(sample: Sample, height: int, width: int) -> Sample:
-    """Resize all parts to H,W: the image bicubic with antialiasing, the maps nearest."""
+def resize(sample: Sample, height: int, width: int, method: Image.Resampling = Image.Resampling.BICUBIC) -> Sample:
+    """Resize all parts to H,W: the image by `method`, antialiased where it shrinks, the maps nearest."""
     if sample.image.shape[:2] == (height, width):
         return sample
 
-    def scale(array: np.ndarray | None, method: Image.Resampling) -> np.ndarray | None:
-        return None if array is None else np.array(Image.fromarray(array).resize((width, height), method))
+    def scale(array: np.ndarray | None, how: Image.Resampling) -> np.ndarray | None:
+        return None if array is None else np.array(Image.fromarray(array).resize((width, height), how))
 
     return Sample(
-        image=scale(sample.image, Image.Resampling.BICUBIC),
+        image=scale(sample.image, method),
         superpixels=scale(sample.superpixels, Image.Resampling.NEAREST),
         mask=scale(sample.mask, Image.Resampling.NEAREST),
     )
