@@ -175,7 +175,7 @@ class SegmentationSettings:
     flip: bool = False  # look at mirror images too
     fuse: str = "max"  # maximum of the logits over the scales (release); "mean": of the probabilities
     crf: str = "dense"  # refines the predictions (release); "none" goes without
-    precision: str = "auto"  # as for the CAM network; the release: "fp16"
+    precision: str = "auto"  # bf16 on a GPU that has it; the release: "fp16"
     workers: int = 4
 
 
