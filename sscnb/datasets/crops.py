@@ -48,7 +48,7 @@ def augment_area(
     """
     top, left, height, width = area_box(*sample.image.shape[:2], rng, area=area, ratio=ratio)
     box = (slice(top, top + height), slice(left, left + width))
-    parts = (sample.image, sample.superpixels, sample.mask)
-    cut = Sample(*(None if part is None else part[box] for part in parts))
+    maps = (None if part is None else part[box] for part in (sample.superpixels, sample.mask))
+    cut = Sample(sample.image[box], *maps)
     cut = resize(cut, crop, crop, Image.Resampling.BILINEAR)
     return flip(cut) if rng.random() < 0.5 else cut, np.ones((crop, crop), bool)

@@ -47,17 +47,17 @@ class CoTrainingObjective(nn.Module):
     def forward(self, batch: Mapping[str, Any], epoch: int) -> dict[str, Tensor]:
         images, target, pasted = self._mix(batch["image"], batch["target"], epoch)
         everything = self.settings.divide_by == "all"
-        size = target.shape[-2:]
+        size = (target.shape[-2], target.shape[-1])
         outputs = [to_pixels(net(images), size, net.stride) for net in (self.net.first, self.net.second)]
         untrusted = target == UNTRUSTED
         trusted = target.masked_fill(untrusted, IGNORE)
         contour = outline(pasted, OUTLINE) if self.settings.contour == "pasted" else at_contour(target, WIDTH)
         weight = 1 + self.settings.contour_weight * contour
-        supervised = sum(pixel_loss(logits, trusted, weight, everything=everything) for logits in outputs)
+        losses = [pixel_loss(logits, trusted, weight, everything=everything) for logits in outputs]
+        supervised = torch.stack(losses).sum()
         taught = [logits.detach().argmax(1).masked_fill(~untrusted, IGNORE) for logits in outputs[::-1]]
-        mutual = sum(
-            pixel_loss(logits, labels, everything=everything) for logits, labels in zip(outputs, taught, strict=True)
-        )
+        pairs = zip(outputs, taught, strict=True)
+        mutual = torch.stack([pixel_loss(logits, labels, everything=everything) for logits, labels in pairs]).sum()
         loss = supervised + mutual
         return {"loss": loss, "supervised": supervised.detach(), "mutual": mutual.detach()}
 
@@ -72,16 +72,16 @@ class CoTrainingObjective(nn.Module):
 
 
 @torch.no_grad()
-def sure_labels(net: nn.Module, images: Tensor, target: Tensor, certainty: float) -> Tensor:
-    """Return what a network says of each pixel in evaluation mode, 254 where its probability is not above `certainty`.
+def sure_labels(net: TwoNets, images: Tensor, target: Tensor, certainty: float) -> Tensor:
+    """Return what the two say of each pixel in evaluation mode, 254 where its probability is not above `certainty`.
 
-    Pixels that `target` ignores stay ignored. The network's mode is as before, its statistics too.
+    Pixels that `target` ignores stay ignored. The networks' mode is as before, their statistics too.
 
     Shapes: images B,3,H,W; target B,H,W -> B,H,W integers.
     """
     training = net.training
     net.eval()
-    logits = to_pixels(net(images), target.shape[-2:], net.stride)
+    logits = to_pixels(net(images), (target.shape[-2], target.shape[-1]), net.stride)
     net.train(training)
     highest, labels = logits.float().softmax(1).max(1)
     return labels.masked_fill(highest <= certainty, UNTRUSTED).masked_fill(target == IGNORE, IGNORE)

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sscnb.datasets import Sample, resize, resize_long
+from sscnb.errors import UserError
 from sscnb.networks import to_tensor
 from sscnb.refinement import refine_probabilities
 from sscnb.settings import SegmentationSettings
@@ -37,6 +38,9 @@ def segment_image(
 
     Returns:
         L,H,W float32 on the network's device: probabilities that sum to 1 over L, or logits.
+
+    Raises:
+        UserError: there is no scale.
     """
     size, stride = image.shape[:2], net.stride
     pixels = to_tensor(image)[None].to(next(net.parameters()).device)
@@ -54,6 +58,8 @@ def segment_image(
             else:
                 total = part.softmax(1) if total is None else total.add_(part.softmax(1))
             del logits, part
+    if total is None:
+        raise UserError("scales is empty; expected at least one factor, such as 1.0.")
     return total[0] if fuse == "max" else total[0] / (len(scales) * (1 + flip))
 
 
@@ -65,12 +71,13 @@ def strongest(scores: Tensor, size: tuple[int, int]) -> np.ndarray:
 
     Shapes: scores L,h,w; size H,W.
     """
-    best = winner = None
+    best: Tensor | None = None
+    winner = torch.zeros(size, dtype=torch.uint8, device=scores.device)
     for index, plane in enumerate(scores):
         if plane.shape != size:
             plane = F.interpolate(plane[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
         if best is None:
-            best, winner = plane.clone(), torch.zeros(size, dtype=torch.uint8, device=plane.device)
+            best = plane.clone()
             continue
         higher = plane > best
         winner[higher] = index

@@ -117,7 +117,9 @@ def test_sure_labels_by_hand():
     logits = torch.zeros(1, 2, 1, 4)
     logits[0, 1, 0] = torch.tensor([5.0, 2.9, 2.95, 5.0])  # sigmoid: .993, .948, .950.., .993
     target = torch.tensor([[[0, 0, 0, 255]]])
-    assert sure_labels(Fixed(logits), torch.zeros(1, 3, 1, 4), target, 0.95).tolist() == [[[1, 254, 1, 255]]]
+    assert sure_labels(TwoNets(Fixed(logits), Fixed(logits)), torch.zeros(1, 3, 1, 4), target, 0.95).tolist() == [
+        [[1, 254, 1, 255]]
+    ]
 
 
 def test_sure_labels_leave_batch_norm_alone():

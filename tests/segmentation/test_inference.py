@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
+from sscnb.errors import UserError
 from sscnb.networks.tensors import to_tensor
 from sscnb.refinement.crf import refine_probabilities
 from sscnb.segmentation.deeplab import build_deeplab
@@ -75,6 +76,11 @@ def test_any_size(size):
     assert segment_image(net, image, scales=(0.5, 1.25)).shape == (4, *size)
     mask = predict_mask(net, image, LITE)
     assert mask.shape == size and mask.dtype == np.uint8
+
+
+def test_no_scale_is_refused(image):
+    with pytest.raises(UserError, match="scales is empty"):
+        segment_image(Colours(), image, scales=())
 
 
 def test_strongest_is_the_argmax():
