@@ -46,8 +46,9 @@ def augment_area(
     Returns:
         As `augment`: the crop, and a bool map crop,crop of what lies inside the image, which is all of it.
     """
-    top, left, height, width = area_box(*sample.image.shape[:2], rng, area=area, ratio=ratio)
-    box = (slice(top, top + height), slice(left, left + width))
+    height, width = sample.image.shape[:2]
+    top, left, h, w = area_box(height, width, rng, area=area, ratio=ratio)
+    box = (slice(top, top + h), slice(left, left + w))
     maps = (None if part is None else part[box] for part in (sample.superpixels, sample.mask))
     cut = Sample(sample.image[box], *maps)
     cut = resize(cut, crop, crop, Image.Resampling.BILINEAR)
