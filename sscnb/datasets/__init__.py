@@ -2,10 +2,12 @@
 
 from sscnb.datasets.checks import check_images
 from sscnb.datasets.coco import prepare_coco
+from sscnb.datasets.colour import change_colours
+from sscnb.datasets.crops import augment_area
 from sscnb.datasets.folder import IGNORE, VOC_CLASSES, Dataset, open_dataset
 from sscnb.datasets.images import SUFFIXES, UNREADABLE, image_size, read_image, read_mask
 from sscnb.datasets.palette import save_mask, voc_palette
-from sscnb.datasets.transforms import Sample, augment, resize_long
+from sscnb.datasets.transforms import Sample, augment, resize, resize_long
 from sscnb.datasets.voc import prepare_voc, voc_folder
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "UNREADABLE",
     "VOC_CLASSES",
     "augment",
+    "augment_area",
+    "change_colours",
     "check_images",
     "image_size",
     "open_dataset",
@@ -23,6 +27,7 @@ __all__ = [
     "prepare_voc",
     "read_image",
     "read_mask",
+    "resize",
     "resize_long",
     "save_mask",
     "voc_folder",
