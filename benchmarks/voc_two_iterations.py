@@ -71,6 +71,7 @@ def changes(weights: dict[str, str], crf: str) -> dict[str, object]:
         "irn.crf": crf,
         "segmentation.weights": weights["resnet101"],
         "segmentation.epochs": 2,
+        "segmentation.crf": crf,
     }
 
 
@@ -93,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True, help="VOC-layout folder with a split val")
     parser.add_argument("--run-dir", type=Path, required=True, help="new folder for the run, weights and links")
-    parser.add_argument("--crf", choices=("dense", "none"), default="dense", help="of the relation labels")
+    parser.add_argument("--crf", choices=("dense", "none"), default="dense", help="of relation labels and predictions")
     options = parser.parse_args()
     folder = options.run_dir.resolve()
     root = sixteen_images(options.data_root, folder / "data")

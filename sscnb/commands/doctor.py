@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sscnb.datasets import open_dataset
 from sscnb.errors import UserError
-from sscnb.settings import PRESETS, load_config
+from sscnb.settings import PRESETS, Config
 from sscnb.stages import project_root
 
 PACKAGES = (
@@ -23,6 +23,13 @@ PACKAGES = (
     "snakemake",
     "jupyter-book",
 )
+
+
+def networks_of(config: Config) -> set[tuple[str, str]]:
+    """Return the architectures that a preset starts from ImageNet weights, with the name of the weights."""
+    parts = (config.cam, config.irn, config.segmentation)
+    networks = {(part.backbone, part.weights) for part in parts}
+    return networks | {(config.reconstruction.loss_network, config.reconstruction.loss_weights)}
 
 
 def report(data_root: str = "") -> int:
@@ -44,15 +51,17 @@ def report(data_root: str = "") -> int:
     crf = importlib.util.find_spec("pydensecrf") is not None
     print(f"dense CRF    {'there' if crf else 'not installed: pip install .[crf] (needs a C++ compiler)'}")
     print(f"disk         {shutil.disk_usage(project_root()).free / 1e9:.0f} GB free in {project_root()}")
-    default = load_config("small")
     print("\nImageNet weights")
-    for name in sorted({c.cam.backbone for c in PRESETS.values()} | {"vgg16", "vgg19", "resnet101"}):
-        status = weights_status(name)
-        presets = ", ".join(p for p, c in PRESETS.items() if name in (c.cam.backbone, c.reconstruction.loss_network))
+    wanted = {preset: networks_of(config) for preset, config in PRESETS.items()}
+    others = {("vgg16", "imagenet")}  # in Tables III and V
+    for name, weights in sorted(others.union(*wanted.values())):
+        status = weights_status(name, weights)
+        presets = ", ".join(preset for preset, networks in wanted.items() if (name, weights) in networks)
         where = status["path"] if status["available"] else f"missing: {status['how']}"
-        if not status["available"] and name in (default.cam.backbone, default.reconstruction.loss_network):
+        if not status["available"] and (name, weights) in wanted["small"]:
             missing.append(f"weights of {name}")
-        print(f"{name:<20} {where}" + (f"  (presets {presets})" if presets else ""))
+        title = name if weights == "imagenet" else f"{name} {weights.removeprefix('imagenet_')}"
+        print(f"{title:<20} {where}" + (f"  (presets {presets})" if presets else ""))
     print("\nData")
     print("embedded scenes      made on first use (presets tiny, small)")
     if data_root:

@@ -2,12 +2,14 @@
 
 from sscnb.datasets.checks import check_images
 from sscnb.datasets.coco import prepare_coco
+from sscnb.datasets.colour import change_colours
+from sscnb.datasets.crops import augment_area
 from sscnb.datasets.fingerprint import label_files, mask_files, remembered_digest
 from sscnb.datasets.folder import IGNORE, VOC_CLASSES, Dataset, open_dataset
 from sscnb.datasets.images import SUFFIXES, UNREADABLE, image_size, read_image, read_mask
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.datasets.subsets import link_subset, subset_splits
-from sscnb.datasets.transforms import Sample, augment, resize_long
+from sscnb.datasets.transforms import Sample, augment, resize, resize_long
 from sscnb.datasets.voc import prepare_voc, voc_folder
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "UNREADABLE",
     "VOC_CLASSES",
     "augment",
+    "augment_area",
+    "change_colours",
     "check_images",
     "image_size",
     "label_files",
@@ -29,6 +33,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "remembered_digest",
+    "resize",
     "resize_long",
     "save_mask",
     "subset_splits",

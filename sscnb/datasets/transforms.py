@@ -1,7 +1,8 @@
 """Joint transforms of an image, its superpixel map and its mask.
 
-A `Sample` goes through the same geometry in all its parts: images bicubic, superpixels and masks nearest. Every random
-choice comes from the generator that is passed in, so a sample depends on its seed alone, whichever worker makes it.
+A `Sample` goes through the same geometry in all its parts: superpixels and masks are resized to the nearest, images
+smoothly. Every random choice comes from the generator that is passed in, so a sample depends on its seed alone,
+whichever worker makes it.
 """
 
 from dataclasses import dataclass, replace
@@ -21,17 +22,17 @@ class Sample:
     mask: np.ndarray | None = None
 
 
-def resize(sample: Sample, height: int, width: int) -> Sample:
-    """Resize all parts to H,W: the image bicubic with antialiasing, the maps nearest."""
+def resize(sample: Sample, height: int, width: int, method: Image.Resampling = Image.Resampling.BICUBIC) -> Sample:
+    """Resize all parts to H,W: the image by `method`, antialiased where it shrinks, the maps nearest."""
     if sample.image.shape[:2] == (height, width):
         return sample
 
-    def scale(array: np.ndarray, method: Image.Resampling) -> np.ndarray:
-        return np.array(Image.fromarray(array).resize((width, height), method))
+    def scale(array: np.ndarray, how: Image.Resampling) -> np.ndarray:
+        return np.array(Image.fromarray(array).resize((width, height), how))
 
     maps = (sample.superpixels, sample.mask)
     return Sample(
-        scale(sample.image, Image.Resampling.BICUBIC),
+        scale(sample.image, method),
         *(None if part is None else scale(part, Image.Resampling.NEAREST) for part in maps),
     )
 

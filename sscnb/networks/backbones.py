@@ -28,8 +28,8 @@ Stages = list[list[nn.Module]]
 class Backbone(nn.Module):
     """A stem and four stages, each a list of blocks. Made by `build_backbone`.
 
-    Batch-norm statistics are frozen for good: its batch-norm layers stay in evaluation mode after `.train()`, while
-    their affine terms train where their stage does.
+    Batch-norm statistics are frozen for good, unless `train_norm`: its batch-norm layers stay in evaluation mode after
+    `.train()`, while their affine terms train where their stage does.
 
     Attributes:
         name: of the architecture.
@@ -37,16 +37,25 @@ class Backbone(nn.Module):
             EfficientNet-Lite0, floor(H / s) in the VGGs.
         stages: blocks by stage; stage 0 is the stem.
         detach: stem and stages up to this one run without gradient; 0 means that none does.
+        train_norm: batch norm follows `.train()` as any other layer: it normalises by each batch and averages that.
     """
 
     input_scale: Tensor
     input_shift: Tensor
 
     def __init__(
-        self, name: str, stages: Stages, *, channels: tuple[int, ...], strides: tuple[int, ...], detach: int = 0
+        self,
+        name: str,
+        stages: Stages,
+        *,
+        channels: tuple[int, ...],
+        strides: tuple[int, ...],
+        detach: int = 0,
+        train_norm: bool = False,
     ) -> None:
         super().__init__()
         self.name, self.channels, self.strides, self.detach = name, channels, strides, detach
+        self.train_norm = train_norm
         self.stages = nn.ModuleList(nn.ModuleList(blocks) for blocks in stages)
         scale, shift = _input_change(name)
         self.register_buffer("input_scale", scale, persistent=False)
@@ -80,10 +89,10 @@ class Backbone(nn.Module):
         return maps
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Set training mode, except for the batch-norm layers, whose statistics are those of ImageNet."""
+        """Set training mode; without `train_norm` the batch-norm layers keep the statistics of ImageNet."""
         super().train(mode)
         for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, nn.BatchNorm2d) and not self.train_norm:
                 module.eval()
         return self
 
@@ -95,6 +104,7 @@ def build_backbone(
     weights: str | os.PathLike = "imagenet",
     detach: int = 0,
     dilate: bool = False,
+    train_norm: bool = False,
 ) -> Backbone:
     """Build a staged backbone.
 
@@ -113,11 +123,14 @@ def build_backbone(
     Args:
         name: resnet50, resnet101, vgg16, vgg19 or efficientnet_lite0.
         output_stride: of the last stage: 8, 16 or 32. Reached by taking strides out of the last stages.
-        weights: "imagenet", the path of a checkpoint file, or "random".
+        weights: "imagenet", "imagenet_v2" (ResNets), the path of a checkpoint file, or "random".
         detach: n > 0 runs the stem and stages 1 to n without gradient and freezes their parameters; 0 trains all.
             Gradient to the images does not pass a detached stage: a loss network wants detach=0 and frozen parameters.
-        dilate: dilate the convolutions behind a stride that was taken out, as DeepLab does. Without it they stay as
-            they are, as in the CAM networks of IRN and SSC (strides 2, 2, 2, 1).
+        dilate: dilate the convolutions of the stages whose stride was taken out, as DeepLab does: by 2, and by 4 after
+            a second one. A stage's first block has its stage's dilation, as in the release; torchvision gives it that
+            of the stage before. Without it they stay as they are, as in the CAM networks of IRN and SSC (strides 2, 2,
+            2, 1).
+        train_norm: let batch norm train, see `Backbone`.
 
     Raises:
         UserError: unknown name, stride or stage, or weights that are missing or do not fit.
@@ -137,7 +150,7 @@ def build_backbone(
     if not name.startswith("vgg"):
         _take_out_strides(stages, strides, output_stride, dilate)
     strides = tuple(min(stride, output_stride) for stride in strides)
-    return Backbone(name, stages, channels=channels, strides=strides, detach=detach)
+    return Backbone(name, stages, channels=channels, strides=strides, detach=detach, train_norm=train_norm)
 
 
 def _resnet(name: str, weights: str | os.PathLike) -> tuple[Stages, tuple[int, ...], tuple[int, ...]]:
@@ -210,7 +223,7 @@ def _input_change(name: str) -> tuple[Tensor, Tensor]:
 
 
 def _take_out_strides(stages: Stages, strides: tuple[int, ...], output_stride: int, dilate: bool) -> None:
-    """Set strides beyond `output_stride` to 1, in place; dilation grows behind each, as in torchvision and timm."""
+    """Set strides beyond `output_stride` to 1, in place; dilation doubles with each, from its own stage on."""
     rate = 1
     for blocks, stride in zip(stages, strides, strict=True):
         if stride <= output_stride:
@@ -218,10 +231,9 @@ def _take_out_strides(stages: Stages, strides: tuple[int, ...], output_stride: i
         for module in blocks[0].modules():
             if isinstance(module, nn.Conv2d):
                 module.stride = (1, 1)
+        rate *= 2
         if dilate:
-            _set_dilation(blocks[:1], rate)
-            rate *= 2
-            _set_dilation(blocks[1:], rate)
+            _set_dilation(blocks, rate)
 
 
 def _set_dilation(blocks: list[nn.Module], rate: int) -> None:

@@ -26,7 +26,7 @@ from sscnb.networks.training_data import EpochSampler
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train and how the learning rates fall: lr = lr0 (1 - step/steps)^power."""
+    """How long to train and how the learning rates fall: lr = max(min_lr, lr0 (1 - step/steps)^power)."""
 
     epochs: int
     batch_size: int
@@ -34,6 +34,7 @@ class Schedule:
     clip: float = 0.0  # largest gradient norm; 0 is off
     precision: str = "auto"
     workers: int = 0
+    min_lr: float = 0.0
 
 
 def fit(
@@ -129,7 +130,7 @@ def _train_epoch(
     for step, batch in enumerate(loader):
         factor = (1 - (epoch * steps + step) / (schedule.epochs * steps)) ** schedule.power
         for group in _groups(optimizers):
-            group["lr"] = group["initial_lr"] * factor
+            group["lr"] = max(schedule.min_lr, group["initial_lr"] * factor)
         with accelerator.autocast():
             losses = model(batch, epoch)
         loss = losses["loss"].item()

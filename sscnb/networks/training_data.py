@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from sscnb.datasets import IGNORE, Dataset, Sample, augment, read_mask
+from sscnb.datasets import IGNORE, Dataset, Sample, augment, augment_area, change_colours, read_mask
 from sscnb.errors import UserError
 from sscnb.networks.tensors import to_tensor
 
@@ -22,6 +22,9 @@ class TrainingImages(torch.utils.data.Dataset):
     run sees the same crops. Items are dicts: `id` str, `image` 3,S,S float32, `labels` C float32; `superpixels` S,S
     int64 when a folder of superpixel maps is given; `target` S,S int64 (255 = ignore) when one of masks is given, with
     UNTRUSTED where a mask of the folder of confidence masks is 0.
+
+    Give one of `resize_range` and `scale_range`, as for `augment`, or `area_range` with `ratio_range`, as for
+    `augment_area`. With `color` the crops' colours change as well.
     """
 
     def __init__(
@@ -31,6 +34,9 @@ class TrainingImages(torch.utils.data.Dataset):
         *,
         resize_range: tuple[int, int] | None = None,
         scale_range: tuple[float, float] | None = None,
+        area_range: tuple[float, float] | None = None,
+        ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
+        color: bool = False,
         crop: int,
         seed: int,
         superpixel_folder: Path | None = None,
@@ -39,6 +45,7 @@ class TrainingImages(torch.utils.data.Dataset):
     ):
         self.dataset, self.ids, self.seed = dataset, list(ids), seed
         self.resize_range, self.scale_range, self.crop = resize_range, scale_range, crop
+        self.area_range, self.ratio_range, self.color = area_range, ratio_range, color
         self.superpixel_folder, self.mask_folder = superpixel_folder, mask_folder
         self.confidence_folder = confidence_folder
 
@@ -66,12 +73,12 @@ class TrainingImages(torch.utils.data.Dataset):
                 )
         if trusted is not None and mask is not None:
             mask[(trusted == 0) & (mask != IGNORE)] = UNTRUSTED
-        sample, inside = augment(
-            sample, rng, resize_range=self.resize_range, scale_range=self.scale_range, crop=self.crop
-        )
+        sample, inside = self._augment(sample, rng)
+        # After the geometry, so that a blur's width is in the pixels that the network sees.
+        image = change_colours(sample.image, rng) if self.color else sample.image
         item = {
             "id": image_id,
-            "image": to_tensor(sample.image, inside),
+            "image": to_tensor(image, inside),
             "labels": torch.from_numpy(self.dataset.labels(image_id)),
         }
         if sample.superpixels is not None:
@@ -79,6 +86,11 @@ class TrainingImages(torch.utils.data.Dataset):
         if sample.mask is not None:
             item["target"] = torch.from_numpy(sample.mask.astype(np.int64))
         return item
+
+    def _augment(self, sample: Sample, rng: np.random.Generator) -> tuple[Sample, np.ndarray]:
+        if self.area_range is not None:
+            return augment_area(sample, rng, area=self.area_range, ratio=self.ratio_range, crop=self.crop)
+        return augment(sample, rng, resize_range=self.resize_range, scale_range=self.scale_range, crop=self.crop)
 
 
 class EpochSampler(Sampler):

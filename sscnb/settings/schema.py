@@ -133,29 +133,50 @@ class PseudoMaskSettings:
 
 @dataclass(frozen=True)
 class SegmentationSettings:
-    """DeepLabV2 and its training on pseudo-masks (Section IV-B), and its inference."""
+    """DeepLabV2, its training on pseudo-masks and its inference (Section IV-B).
 
-    method: str = "single"  # or "cotrain": two networks that teach each other, as in the release
+    The text names network, optimiser and epochs and else follows BECO; what it leaves open is here as in the release.
+    """
+
+    method: str = "cotrain"  # two networks that teach each other (BECO, release); "single": one
     backbone: str = "resnet101"
-    weights: str = "imagenet"  # or the path of a checkpoint file
+    weights: str = "imagenet_v2"  # torchvision's second set (release); "imagenet": the first; or a checkpoint's path
     output_stride: int = 16  # the release: 8
+    batch_norm: str = "batch"  # statistics of each batch (release); "frozen": ImageNet's, for few images
     rates: tuple[int, ...] = (6, 12, 18, 24)
-    long_side: int = 0  # resize images to this long side first, to train and to predict; 0 keeps their own size
-    scale: tuple[float, float] = (0.5, 2.0)  # then, in training, by a factor drawn from this range
+    long_side: int = 0  # resize images to this long side first, to predict and for "scale"; 0 keeps their own size
+    crops: str = "area"  # a share of the image's area, resized (release); "scale": resized by a factor, cut or padded
+    area: tuple[float, float] = (0.5, 0.75)  # that share
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)  # of its width to its height
+    scale: tuple[float, float] = (0.5, 2.0)  # for "scale": the factor
     crop: int = 512
+    color: bool = True  # change the crops' colours (release)
     epochs: int = 80
     batch_size: int = 16
     lr: float = 0.01
-    head_factor: float = 10.0  # the classifier learns this much faster (DeepLab)
+    head_factor: float = 1.0  # the classifier's rate over the backbone's (release); DeepLab has 10
     momentum: float = 0.9
     weight_decay: float = 1e-4
     power: float = 0.9
+    min_lr: float = 0.0  # the rate falls no further; the release: 1e-5
     clip: float = 0.0  # largest gradient norm; 0 is off
-    confidence: bool = False  # train on the trusted pixels of the pseudo-masks alone
+    confidence: bool = False  # "single": train on the trusted pixels of the pseudo-masks alone
+    # Co-training. The defaults are plain ClassMix and plain means; presets that follow the release choose the others.
+    divide_by: str = "labelled"  # each loss by the pixels that have a label for it; "all": by all pixels (release)
+    mix: str = "next"  # classes of the batch's next image, background too; "halves": see `mix_halves` (release)
+    mix_probability: float = 0.5  # that an image receives classes of another (release)
+    mix_warmup: int = 2  # "halves": from this epoch on, mixed images take what both networks say (release)
+    mix_certainty: float = 0.95  # where its probability is above this (release)
+    contour: str = "labels"  # what counts more: contours of trusted labels; "pasted": of what was pasted (release)
+    contour_weight: float = 0.2  # by how much (release)
+    # Inference.
+    test_size: int = 512  # images are resized to a square of this side (release); 0 keeps their own size
     test_scales: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5)  # release
-    flip: bool = True
-    crf: str = "none"  # "dense" refines the predictions
-    precision: str = "auto"
+    interpolation: str = "bilinear"  # of the scaled images (release); or "bicubic"
+    flip: bool = False  # look at mirror images too
+    fuse: str = "max"  # maximum of the logits over the scales (release); "mean": of the probabilities
+    crf: str = "dense"  # refines the predictions (release); "none" goes without
+    precision: str = "auto"  # bf16 on a GPU that has it; the release: "fp16"
     workers: int = 4
 
 

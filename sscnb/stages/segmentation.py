@@ -23,7 +23,7 @@ from sscnb.stages.run import Run
 from sscnb.stages.stage import NotFinished, Result, Stage
 
 TRUTH = "truth"  # the source that is no variant: true masks, for the upper bound
-INFERENCE = ("test_scales", "flip", "crf")
+INFERENCE = ("test_size", "test_scales", "interpolation", "flip", "fuse", "crf")
 NOTEBOOK = "06_segmentation_training"
 
 
@@ -69,7 +69,7 @@ def train_segmentation(run: Run, source: str = "baseline", seed: int | None = No
     stage.begin()
     torch.manual_seed(seed)
     net = build_net(settings, len(dataset.classes) + 1)
-    objective = CoTrainingObjective(net) if isinstance(net, TwoNets) else SegmentationObjective(net)
+    objective = CoTrainingObjective(net, settings) if isinstance(net, TwoNets) else SegmentationObjective(net)
     history = fit(
         objective,
         [build_optimizer([net.first, net.second] if isinstance(net, TwoNets) else [net], settings)],
@@ -81,6 +81,7 @@ def train_segmentation(run: Run, source: str = "baseline", seed: int | None = No
             settings.clip,
             precision=settings.precision,
             workers=settings.workers,
+            min_lr=settings.min_lr,
         ),
         seed=seed,
         folder=stage.folder,
@@ -167,12 +168,18 @@ def _training_images(run: Run, dataset: Dataset, source: str, seed: int, crf: st
             trust = folder / "confidence"
     if len(dataset.classes) >= UNTRUSTED:
         raise UserError(f"{dataset.root} has {len(dataset.classes)} classes; segmentation takes up to {UNTRUSTED - 1}.")
-    low, high = (round(factor * settings.long_side) for factor in settings.scale)
+    sizes: dict[str, Any]
+    if settings.crops == "area":
+        sizes = {"area_range": settings.area, "ratio_range": settings.ratio}
+    elif settings.long_side:
+        sizes = {"resize_range": tuple(round(factor * settings.long_side) for factor in settings.scale)}
+    else:
+        sizes = {"scale_range": settings.scale}
     return TrainingImages(
         dataset,
         ids,
-        resize_range=(low, high) if settings.long_side else None,
-        scale_range=None if settings.long_side else settings.scale,
+        **sizes,
+        color=settings.color,
         crop=settings.crop,
         seed=seed,
         mask_folder=masks,

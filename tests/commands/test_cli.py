@@ -190,6 +190,12 @@ def test_doctor(capsys, photographs):
     text = capsys.readouterr().out
     for name in ("efficientnet_lite0", "resnet50", "resnet101", "vgg16", "vgg19", "torch ", "device", "dense CRF"):
         assert f"\n{name}" in text
+    lines = {line[:20].strip(): line for line in text.splitlines()}
+    assert (
+        "resnet101-cd907fc2.pth" in lines["resnet101 v2"]
+        and "(presets voc, voc_released, coco)" in lines["resnet101 v2"]
+    )
+    assert "resnet50-0676ba61.pth" in lines["resnet50"] and "resnet101" not in lines
     assert "Everything that the default preset needs is there." in text
     assert f"{photographs}: 2 classes; train 4, val 2" in text
 

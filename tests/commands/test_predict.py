@@ -12,12 +12,20 @@ from sscnb.commands.predict import describe, find_network, predict_files
 from sscnb.datasets.images import read_image
 from sscnb.errors import UserError
 from sscnb.files import write_json
-from sscnb.segmentation.deeplab import predict_mask
+from sscnb.segmentation.inference import predict_mask
 from sscnb.settings.config import settings_dict
 from sscnb.settings.schema import SegmentationSettings
 from sscnb.stages.segmentation import build_net, load_network, settings_from
 
-SETTINGS = SegmentationSettings(backbone="efficientnet_lite0", weights="random", rates=(1, 2), test_scales=(1.0,))
+SETTINGS = SegmentationSettings(
+    method="single",
+    backbone="efficientnet_lite0",
+    weights="random",
+    rates=(1, 2),
+    test_size=0,
+    test_scales=(1.0,),
+    crf="none",
+)
 
 
 def write_network(run_dir, source="ssc", seed=0, backbone="efficientnet_lite0"):

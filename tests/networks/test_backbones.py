@@ -97,10 +97,20 @@ def test_sizes_that_are_no_multiple_of_the_stride(name):
     assert [x.shape[2:] for x in maps] == [(whole(49, s), whole(67, s)) for s in backbone.strides]
 
 
-def test_dilated_resnet_is_torchvisions():
-    net = shake_batch_norm(
-        torchvision.models.resnet50(weights=None, replace_stride_with_dilation=[False, True, True])
-    )
+def dilate_first_blocks(firsts):
+    """Give the first block of a library's stage the dilation of the stage's second."""
+    for blocks in firsts:
+        theirs = [[m for m in block.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[0] > 1] for block in blocks]
+        (rate,) = {m.dilation[0] for m in theirs[1]}
+        for m in theirs[0]:
+            m.dilation = (rate, rate)
+            if m.padding != (0, 0):
+                m.padding = tuple(rate * (size // 2) for size in m.kernel_size)
+
+
+def test_dilated_resnet_is_torchvisions_but_for_the_first_blocks():
+    net = shake_batch_norm(torchvision.models.resnet50(weights=None, replace_stride_with_dilation=[False, True, True]))
+    dilate_first_blocks([net.layer3, net.layer4])
     backbone = build_backbone("resnet50", output_stride=8, weights="random", dilate=True).eval()
     theirs = [v for k, v in net.state_dict().items() if not k.startswith("fc.")]
     backbone.load_state_dict(dict(zip(backbone.state_dict(), theirs, strict=True)))
@@ -110,14 +120,27 @@ def test_dilated_resnet_is_torchvisions():
         torch.testing.assert_close(backbone(images)[-1], expected, rtol=0, atol=0)
 
 
-def test_dilated_lite0_is_timms():
+def test_dilated_lite0_is_timms_but_for_the_first_blocks():
     net = shake_batch_norm(timm.create_model("tf_efficientnet_lite0", num_classes=0, output_stride=8))
+    dilate_first_blocks([[net.blocks[3][0], net.blocks[3][1]], [net.blocks[5][0], net.blocks[5][1]]])
     backbone = build_backbone("efficientnet_lite0", output_stride=8, weights="random", dilate=True).eval()
     backbone.load_state_dict(dict(zip(backbone.state_dict(), net.state_dict().values(), strict=True)))
     images = photo()
     with torch.no_grad():
         expected = net.forward_features(images * backbone.input_scale + backbone.input_shift)
         torch.testing.assert_close(backbone(images)[-1], expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("stride", "dilations", "strides"),
+    [(8, [1, 1, 2, 4], [1, 2, 1, 1]), (16, [1, 1, 1, 2], [1, 2, 2, 1]), (32, [1, 1, 1, 1], [1, 2, 2, 2])],
+)
+def test_dilations_of_every_block(stride, dilations, strides):
+    """As released: a stage's first block has the stage's own dilation."""
+    backbone = on_meta("resnet101", output_stride=stride, dilate=True)
+    for blocks, dilation, first in zip(backbone.stages[1:], dilations, strides, strict=True):
+        assert {block.conv2.dilation for block in blocks} == {(dilation, dilation)}
+        assert [block.conv2.stride[0] for block in blocks] == [first] + [1] * (len(blocks) - 1)
 
 
 def test_undilated_stride_16_only_drops_the_last_stride():
@@ -205,6 +228,20 @@ def test_training_leaves_batch_norm_statistics_alone():
     torch.testing.assert_close(trained, backbone.eval()(images)[-1], rtol=0, atol=0)
     affine = [m.weight.grad for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
     assert all(grad is not None for grad in affine) and any(grad.abs().sum() > 0 for grad in affine)
+
+
+def test_batch_norm_that_trains_takes_the_statistics_of_its_batch():
+    torch.manual_seed(0)
+    backbone = build_backbone("efficientnet_lite0", weights="random", train_norm=True).train()
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert norms and all(norm.training for norm in norms)
+    inputs = []
+    norms[0].register_forward_hook(lambda module, args, out: inputs.append(args[0]))
+    before = norms[0].running_mean.clone()
+    backbone(photo(batch=2))
+    mean = inputs[0].mean((0, 2, 3))
+    torch.testing.assert_close(norms[0].running_mean, before + norms[0].momentum * (mean - before))
+    assert not any(norm.training for norm in backbone.eval().modules() if isinstance(norm, nn.BatchNorm2d))
 
 
 @pytest.mark.parametrize("detach", [0, 1, 2, 3, 4])

@@ -105,6 +105,13 @@ def test_rates_fall_by_the_polynomial(tmp_path):
     assert line.rates[0] == [0.05, 0.01]
 
 
+def test_rates_fall_no_further_than_the_smallest(tmp_path):
+    line, _ = train(tmp_path, epochs=2, power=0.9, min_lr=0.004)
+    factors = [(1 - step / 6) ** 0.9 for step in range(6)]
+    assert line.rates == [pytest.approx([max(0.004, 0.05 * f), max(0.004, 0.01 * f)]) for f in factors]
+    assert line.rates[-1] == [pytest.approx(0.05 * factors[-1]), 0.004] and line.rates[-3][1] > 0.004
+
+
 def test_rates_go_on_where_they_were(tmp_path):
     whole, _ = train(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):

@@ -133,3 +133,23 @@ def test_pixels_without_trust_are_marked_in_the_target(photographs, tmp_path):
     assert torch.equal(marked == 255, plain == 255)
     changed = marked == UNTRUSTED
     assert changed.any() and torch.equal(marked[~changed], plain[~changed]) and (~changed & (plain < 3)).any()
+
+
+def test_crops_by_area_change_their_colours_and_nothing_else(photographs):
+    options = {"area_range": (0.5, 0.75), "crop": 56, "seed": 0, "mask_folder": photographs / "SegmentationClass"}
+    plain, coloured = (TrainingImages(open_dataset(photographs), IDS, color=c, **options) for c in (False, True))
+    changed = 0
+    for epoch in range(6):
+        one, other = plain[epoch, 1], coloured[epoch, 1]
+        assert one["image"].shape == (3, 56, 56) and torch.equal(one["target"], other["target"])
+        assert one["target"].max() < 255  # nothing is padded
+        changed += not torch.equal(one["image"], other["image"])
+    assert changed >= 4
+    assert equal(coloured[2, 1], TrainingImages(open_dataset(photographs), IDS, color=True, **options)[2, 1])
+
+
+def test_padding_keeps_the_mean_colour(photographs):
+    coloured = images(photographs, color=True, mask_folder=photographs / "SegmentationClass")
+    for epoch in range(8):
+        item = coloured[epoch, 0]
+        assert torch.equal(item["target"] == 255, (item["image"] == 0).all(dim=0))

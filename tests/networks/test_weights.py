@@ -101,15 +101,37 @@ def test_files_that_are_no_state_dict(tmp_path):
         load_weights(nn.Linear(1, 1), "resnet50", tmp_path / "nowhere.pth")
 
 
-@pytest.mark.parametrize("name", ["resnet50", "resnet101", "vgg16", "vgg19"])
-def test_without_network_the_message_says_what_to_fetch_and_where_to_put_it(name, hub):
-    entry = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+@pytest.mark.parametrize(
+    ("name", "weights", "file"),
+    [
+        ("resnet50", "imagenet", "resnet50-0676ba61.pth"),
+        ("resnet101", "imagenet", "resnet101-63fe2227.pth"),
+        ("resnet101", "imagenet_v2", "resnet101-cd907fc2.pth"),
+        ("vgg16", "imagenet", "vgg16-397923af.pth"),
+        ("vgg19", "imagenet", "vgg19-dcbb9e9d.pth"),
+    ],
+)
+def test_without_network_the_message_says_what_to_fetch_and_where_to_put_it(name, weights, file, hub):
+    version = {"imagenet": "IMAGENET1K_V1", "imagenet_v2": "IMAGENET1K_V2"}[weights]
+    entry = torchvision.models.get_model_weights(name)[version]
+    assert entry.url.endswith(f"/{file}")
     with pytest.raises(UserError) as caught:
-        load_weights(nn.Linear(1, 1), name, "imagenet")
+        load_weights(nn.Linear(1, 1), name, weights)
     message = str(caught.value)
     for part in (entry.url.split("/")[-1], entry.url, str(hub), "`weights`", "no route to host"):
         assert part in message
-    assert not weights_status(name)["available"] and entry.url in weights_status(name)["how"]
+    status = weights_status(name, weights)
+    assert not status["available"] and entry.url in status["how"]
+
+
+@pytest.mark.parametrize("name", ["vgg16", "efficientnet_lite0"])
+def test_the_second_weights_are_the_resnets_alone(name):
+    for ask in (
+        lambda: load_weights(nn.Linear(1, 1), name, "imagenet_v2"),
+        lambda: weights_status(name, "imagenet_v2"),
+    ):
+        with pytest.raises(UserError, match=f"'imagenet_v2' of {name}.*take 'imagenet'"):
+            ask()
 
 
 def hub_file(hub, entry, state, damage=b""):
@@ -122,14 +144,15 @@ def hub_file(hub, entry, state, damage=b""):
     return path, digest
 
 
-def test_a_file_in_the_hub_folder_is_used_without_network(hub, resnet, monkeypatch):
-    entry = torchvision.models.get_model_weights("resnet50")["IMAGENET1K_V1"]
+@pytest.mark.parametrize(("weights", "version"), [("imagenet", "IMAGENET1K_V1"), ("imagenet_v2", "IMAGENET1K_V2")])
+def test_a_file_in_the_hub_folder_is_used_without_network(weights, version, hub, resnet, monkeypatch):
+    entry = torchvision.models.get_model_weights("resnet50")[version]
     path, digest = hub_file(hub, entry, resnet.state_dict())
     monkeypatch.setattr(module_under_test, "_hash_prefix", lambda path: digest[:8])
     net = headless(resnet)
-    load_weights(net, "resnet50", "imagenet")
+    load_weights(net, "resnet50", weights)
     assert same(net, resnet)
-    status = weights_status("resnet50")
+    status = weights_status("resnet50", weights)
     assert status["available"] and status["path"] == str(path)
 
 

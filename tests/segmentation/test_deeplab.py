@@ -1,52 +1,24 @@
-"""DeepLabV2: shapes, the pyramid against a plain loop, the loss by hand, inference at several scales."""
+"""DeepLabV2: shapes, the pyramid against a plain loop, batch norm, the loss by hand."""
 
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from sscnb.errors import UserError
 from sscnb.networks.backbones import build_backbone
-from sscnb.networks.tensors import to_tensor
-from sscnb.refinement.crf import refine_probabilities
 from sscnb.segmentation.deeplab import (
     DeepLabV2,
     SegmentationObjective,
     build_deeplab,
     build_optimizer,
     pixel_loss,
-    predict_mask,
-    segment_image,
-    strongest,
     to_pixels,
 )
 from sscnb.settings.schema import SegmentationSettings
 
-LITE = SegmentationSettings(backbone="efficientnet_lite0", weights="random", test_scales=(1.0,), rates=(1, 2))
-
-
-class Colours(nn.Module):
-    """Stands in for a network: logits are linear in the mean colour of each cell."""
-
-    stride = 4
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([[0.0, 0, 0], [3, -2, 1], [-1, 2, 0]]))
-        self.sizes = []
-
-    def forward(self, images):
-        self.sizes.append(tuple(images.shape[-2:]))
-        return torch.einsum("lc,bchw->blhw", self.weight, F.avg_pool2d(images, 4))
-
-
-@pytest.fixture
-def image():
-    return np.random.default_rng(0).integers(0, 256, (37, 50, 3), dtype=np.uint8)
+LITE = SegmentationSettings(backbone="efficientnet_lite0", weights="random", rates=(1, 2), batch_norm="frozen")
 
 
 # --- the network ---------------------------------------------------------------------------------------------------
@@ -106,11 +78,13 @@ def test_logits_lie_on_their_pixels():
     assert full[0, :2].tolist() == [0, 0]
 
 
-def test_batch_norm_statistics_stay(image):
-    net = build_deeplab(LITE, 3).train()
+@pytest.mark.parametrize(("batch_norm", "moves"), [("frozen", False), ("batch", True)])
+def test_batch_norm_statistics(batch_norm, moves):
+    torch.manual_seed(0)
+    net = build_deeplab(replace(LITE, batch_norm=batch_norm), 3).train()
     before = {k: v.clone() for k, v in net.state_dict().items() if "running" in k}
-    net(torch.randn(2, 3, 32, 32))
-    assert before and all(torch.equal(v, net.state_dict()[k]) for k, v in before.items())
+    net(torch.randn(2, 3, 64, 64))
+    assert before and all(torch.equal(v, net.state_dict()[k]) is not moves for k, v in before.items())
 
 
 # --- the loss ------------------------------------------------------------------------------------------------------
@@ -125,6 +99,8 @@ def test_the_loss_by_hand():
     weight = torch.tensor([[[2.0, 1, 1, 7]]])
     weighted = -(2 * math.log(3 / 4) + 2 * math.log(1 / 2)) / 3
     assert pixel_loss(logits, target, weight).item() == pytest.approx(weighted)
+    assert pixel_loss(logits, target, everything=True).item() == pytest.approx(expected * 3 / 4)
+    assert pixel_loss(logits, target, weight, everything=True).item() == pytest.approx(weighted * 3 / 4)
 
 
 def test_nothing_but_ignored_pixels():
@@ -149,9 +125,9 @@ def test_ignored_and_untrusted_pixels_have_no_gradient():
 
 def test_rates_of_the_optimiser():
     net = build_deeplab(LITE, 3)
-    optimizer = build_optimizer([net], LITE)
-    backbone, pyramid = optimizer.param_groups
-    assert (backbone["lr"], pyramid["lr"]) == (0.01, 0.1)
+    assert [group["lr"] for group in build_optimizer([net], LITE).param_groups] == [0.01, 0.01]
+    backbone, pyramid = build_optimizer([net], replace(LITE, head_factor=10.0)).param_groups
+    assert (backbone["lr"], pyramid["lr"]) == (0.01, pytest.approx(0.1))
     assert (pyramid["momentum"], pyramid["weight_decay"]) == (0.9, 1e-4)
     assert len(pyramid["params"]) == 4 and len(backbone["params"]) + 4 == len(list(net.parameters()))
 
@@ -161,7 +137,7 @@ def test_training_fits_a_picture():
     objective = SegmentationObjective(build_deeplab(LITE, 2))
     batch = {"image": torch.zeros(1, 3, 32, 32), "target": torch.zeros(1, 32, 32, dtype=torch.long)}
     batch["image"][..., 16:], batch["target"][..., 16:] = 2, 1
-    optimizer = build_optimizer([objective.net], LITE)
+    optimizer = build_optimizer([objective.net], replace(LITE, head_factor=10.0))
     first = objective(batch, 0)["loss"].item()
     for _ in range(8):
         optimizer.zero_grad()
@@ -169,71 +145,3 @@ def test_training_fits_a_picture():
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.7 * first
-
-
-# --- inference -----------------------------------------------------------------------------------------------------
-
-
-def test_probabilities_at_the_images_own_size(image):
-    net = Colours()
-    found = segment_image(net, image, scales=(0.5, 1.0, 1.5), flip=True)
-    assert found.shape == (3, 37, 50) and found.min() >= 0
-    assert torch.allclose(found.sum(0), torch.ones(37, 50), atol=1e-5)
-    assert net.sizes == [(20, 24)] * 2 + [(36, 48)] * 2 + [(56, 76)] * 2  # whole cells; 18.5 x 25, 37 x 50, 55.5 x 75
-
-
-def test_scales_and_mirror_images_are_averaged(image):
-    image = image[:36, :48]
-    parts = [segment_image(Colours(), image, scales=(scale,), flip=False) for scale in (0.5, 1.0)]
-    both = segment_image(Colours(), image, scales=(0.5, 1.0), flip=False)
-    assert torch.allclose(both, sum(parts) / 2, atol=1e-6)
-    plain = segment_image(Colours(), image, flip=False)
-    logits = Colours()(to_tensor(image)[None])
-    expected = F.interpolate(logits, size=(36, 48), mode="bilinear", align_corners=False).softmax(1)[0]
-    assert torch.allclose(plain, expected, atol=1e-6)
-
-
-def test_with_flip_the_mirrored_image_gives_the_mirrored_map(image):
-    net = build_deeplab(LITE, 3).eval()
-    straight = segment_image(net, image)
-    mirrored = segment_image(net, np.ascontiguousarray(image[:, ::-1]))
-    assert torch.allclose(straight, mirrored.flip(-1), atol=1e-4)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (3, 70), (16, 16)])
-def test_any_size(size):
-    net = build_deeplab(LITE, 4).eval()
-    image = np.zeros((*size, 3), np.uint8)
-    assert segment_image(net, image, scales=(0.5, 1.25)).shape == (4, *size)
-    mask = predict_mask(net, image, LITE)
-    assert mask.shape == size and mask.dtype == np.uint8
-
-
-def test_no_scale_is_refused(image):
-    with pytest.raises(UserError, match="scales is empty"):
-        segment_image(Colours(), image, scales=())
-
-
-def test_strongest_is_the_argmax():
-    torch.manual_seed(0)
-    probabilities = torch.rand(5, 9, 7)
-    assert np.array_equal(strongest(probabilities, (9, 7)), probabilities.argmax(0).numpy())
-    larger = F.interpolate(probabilities[None], size=(31, 20), mode="bilinear", align_corners=False)[0]
-    assert np.array_equal(strongest(probabilities, (31, 20)), larger.argmax(0).numpy())
-    assert not strongest(torch.ones(3, 2, 2), (2, 2)).any()
-
-
-def test_working_size(image):
-    net = Colours()
-    assert predict_mask(net, image, replace(LITE, flip=False, long_side=100)).shape == (37, 50)
-    predict_mask(net, image, replace(LITE, flip=False), limit=25)
-    predict_mask(net, image, replace(LITE, flip=False), limit=999)
-    assert net.sizes == [(72, 100), (16, 24), (36, 48)]  # of 74 x 100, 18 x 25 and 37 x 50
-
-
-def test_the_crf_refines_the_mean_probabilities(image):
-    pytest.importorskip("pydensecrf")
-    expected = refine_probabilities(image, segment_image(Colours(), image).numpy()).argmax(0)
-    refined = predict_mask(Colours(), image, replace(LITE, crf="dense"))
-    assert np.array_equal(refined, expected)
-    assert not np.array_equal(refined, predict_mask(Colours(), image, LITE))

@@ -29,6 +29,27 @@ def test_defaults_are_the_papers():
     assert config.inference.threshold == 0.2 and config.data.train_split == "train_aug"
 
 
+def test_segmentation_of_the_full_size_presets():
+    text, released = (load_config(name).segmentation for name in ("voc", "voc_released"))
+    for settings in (text, released):  # where the text is silent
+        assert (settings.method, settings.backbone, settings.weights) == ("cotrain", "resnet101", "imagenet_v2")
+        assert (settings.batch_norm, settings.head_factor, settings.lr) == ("batch", 1, 0.01)
+        assert (settings.crops, settings.area, settings.ratio) == ("area", (0.5, 0.75), (0.75, 4 / 3))
+        assert settings.color and settings.crf == "dense"
+        assert (settings.test_size, settings.interpolation, settings.flip, settings.fuse) == (
+            512,
+            "bilinear",
+            False,
+            "max",
+        )
+        assert set(settings.test_scales) == {0.5, 0.75, 1, 1.25, 1.5}
+    assert (text.output_stride, text.epochs, text.min_lr) == (16, 80, 0)
+    assert (released.output_stride, released.epochs, released.min_lr, released.precision) == (8, 100, 1e-5, "fp16")
+    assert (released.divide_by, released.mix, released.contour) == ("all", "halves", "pasted")
+    assert (released.mix_probability, released.mix_warmup, released.mix_certainty) == (0.5, 2, 0.95)
+    assert load_config("coco").segmentation.epochs == 40
+
+
 def test_overrides_replace_values_and_nothing_else():
     changes = {"cam.epochs": 5, "data.scenes.size": 64, "inference.scales": [1, 0.5], "seeds": [3, 4]}
     config = load_config("tiny", changes)

@@ -18,7 +18,7 @@ from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.errors import UserError
 from sscnb.evaluation.masks import ConfusionMatrix
 from sscnb.files import write_json
-from sscnb.segmentation.deeplab import predict_mask
+from sscnb.segmentation.inference import predict_mask
 from sscnb.settings.config import load_config, settings_dict
 from sscnb.settings.variants import segmentation_sources
 from sscnb.stages import segmentation as stage_segmentation
@@ -252,8 +252,11 @@ def test_what_a_stage_depends_on(finished):
         return segmentation_stage(replace(finished, config=load_config("tiny", overrides)), "baseline", 0).hash
 
     base = digest()
-    assert digest(segmentation__workers=3, segmentation__flip=False, segmentation__crf="dense") == base
+    looks = {"segmentation.flip": False, "segmentation.crf": "dense", "segmentation.test_size": 32}
+    looks |= {"segmentation.fuse": "max", "segmentation.interpolation": "bilinear", "segmentation.workers": 3}
+    assert digest(**looks) == base
     assert digest(segmentation__epochs=3) != base and digest(segmentation__confidence=True) != base
+    assert digest(segmentation__color=True) != base and digest(segmentation__min_lr=1e-5) != base
     assert segmentation_stage(finished, "truth", 0).hash != base
 
 
@@ -297,6 +300,20 @@ def test_cotraining(run):
     assert {name.split(".")[1] for name in saved} == {"first", "second"}
 
 
+def test_the_release_in_small(run):
+    """Everything that `voc_released` does, on a few scenes: area crops, colours, batch norm, mixing, maximum."""
+    shutil.rmtree(run.folder / "segmentation")
+    released = settings_dict(load_config("voc_released").segmentation)
+    kept = ("backbone", "weights", "output_stride", "rates", "crop", "batch_size", "lr", "workers", "precision", "crf")
+    changed = {f"segmentation.{name}": value for name, value in released.items() if name not in kept}
+    changed |= {"segmentation.epochs": 3, "segmentation.test_size": 64}
+    run = make_run(run.folder, **changed)
+    history = train_segmentation(run)["history"]
+    assert len(history) == 3 and all(np.isfinite(epoch["loss"]) for epoch in history)
+    predict_split(run)
+    assert 0 <= values(evaluate_segmentation(run))["segmentation/mIoU"] <= 1
+
+
 # --- what they refuse ----------------------------------------------------------------------------------------------
 
 
@@ -320,6 +337,19 @@ def test_unknown_names(run):
     for key, value in (
         ("method", "cotrane"),
         ("crf", "dens"),
+        ("fuse", "maximum"),
+        ("interpolation", "nearest"),
+        ("batch_norm", "eval"),
+        ("crops", "random"),
+        ("area", [0.5, 1.1]),
+        ("ratio", [0.0, 1.0]),
+        ("divide_by", "none"),
+        ("mix", "last"),
+        ("contour", "all"),
+        ("mix_probability", 2),
+        ("mix_certainty", 1),
+        ("min_lr", -1),
+        ("test_size", -1),
         ("rates", []),
         ("scale", [2.0, 1.0]),
         ("test_scales", [0]),
