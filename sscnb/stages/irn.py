@@ -112,13 +112,15 @@ def _write_ir_label(job: tuple[Run, str, int, str, str]) -> None:
 class RelationObjective(nn.Module):
     """The relation network with its loss: `forward(batch, epoch)` takes `image` B,3,S,S and `target` B,S,S labels."""
 
-    def __init__(self, net: IRN, radius: int):
+    def __init__(self, net: IRN, irn: IRNSettings):
         super().__init__()
-        self.net, self.radius = net, radius
+        self.net, self.radius = net, irn.radius
+        self.room = irn.radius - 1 if irn.pairs == "released" else 0
 
     def forward(self, batch: Mapping[str, Any], epoch: int) -> dict[str, Tensor]:
         edge, displacement = self.net(batch["image"])
-        return relation_loss(edge, displacement, labels_on_grid(batch["target"]), radius=self.radius)
+        labels = labels_on_grid(batch["target"])
+        return relation_loss(edge, displacement, labels, radius=self.radius, room=self.room)
 
 
 def irn_stage(run: Run, variant: str, seed: int, crf: str = "") -> Stage:
@@ -147,7 +149,7 @@ def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf:
     ids = dataset.ids(run.config.data.train_split)
     data = TrainingImages(dataset, ids, **_sizes(irn), crop=irn.crop, seed=seed, mask_folder=stage.folder / "ir_labels")
     torch.manual_seed(seed)
-    objective = RelationObjective(_build_net(irn), irn.radius)
+    objective = RelationObjective(_build_net(irn), irn)
     groups = [{"params": objective.net.edge.parameters(), "lr": irn.lr_edge}]
     if irn.displacement:
         groups.append({"params": objective.net.displacement.parameters(), "lr": irn.lr_displacement})
@@ -166,7 +168,8 @@ def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf:
     if irn.displacement:
         some = ids[:: -(-len(ids) // _MEAN_IMAGES)]
         bar = tqdm(some, desc="mean displacement", unit="img", mininterval=0.5)
-        mean = set_mean_displacement(objective.eval().net, _images(dataset, bar, irn.long_side))
+        net = objective.eval().net
+        mean = set_mean_displacement(net, (net.pad(image, irn.pad) for image in _images(dataset, bar, irn.long_side)))
         _store(stage.folder / "checkpoint.pt", "net.displacement.mean", mean)
         fields["mean_displacement"] = mean.tolist()
     values = {f"train_{name}": value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
@@ -185,7 +188,7 @@ def load_irn(run: Run, variant: str, seed: int, crf: str = "") -> IRN:
         raise UserError(f"{stage.folder} has no trained relation network: run notebook 05_irn_refinement first.")
     path = stage.folder / "checkpoint.pt"
     state = load_checkpoint(path, stage.hash)["model"]
-    objective = RelationObjective(_build_net(run.config.irn), run.config.irn.radius)
+    objective = RelationObjective(_build_net(run.config.irn), run.config.irn)
     load_state(objective, state, path, optional=_NOT_SAVED)
     return objective.net.eval().to(device(), memory_format=torch.channels_last)
 

@@ -87,7 +87,7 @@ def walk(run: Run, net: IRN, variant: str, seed: int, image_id: str, steps: int 
     """
     pseudo, dataset = run.config.pseudo, cached_dataset(run)
     image = to_tensor(resized(dataset.image(image_id), run.config.irn.long_side))
-    edge = edge_map(net, image.to(device()))
+    edge = edge_map(net, image.to(device()), pad=run.config.irn.pad)
     cams = torch.from_numpy(load_cams(run, variant, seed, image_id, tuple(edge.shape))[0]).to(device())
     steps = pseudo.steps if steps is None else steps
     return edge, random_walk(cams, edge, radius=pseudo.radius, beta=pseudo.beta, steps=steps, tol=pseudo.tol)
@@ -156,7 +156,7 @@ def _write_masks(job: tuple[Run, str, int, str, str]) -> None:
         inner = resized(image, run.config.irn.long_side).shape[:2]
         scores = _scores(maps, inner, image.shape[:2])
     mask = pseudo_mask(scores, classes, threshold=pseudo.threshold)
-    sure = confidence_mask(scores, mask, threshold=pseudo.threshold, keep=pseudo.keep)
+    sure = confidence_mask(scores, mask, threshold=pseudo.threshold, keep=pseudo.keep, trust=pseudo.trust)
     paths = _paths(run.irn_folder(variant, seed, crf), image_id)
     save_mask(paths[0], mask)
     with replacing(paths[1]) as temporary:
