@@ -1,6 +1,6 @@
 """Stages of chapter 05: inter-pixel relation labels from CAMs, and the network that learns the relations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from sscnb.networks import (
     to_tensor,
 )
 from sscnb.parallel import in_processes
+from sscnb.ranks import is_main, share
 from sscnb.refinement import IRN, ir_label, labels_on_grid, relation_loss, require_crf, set_mean_displacement
 from sscnb.settings import IRNSettings, find_variant, settings_dict
 from sscnb.stages.run import Run
@@ -72,11 +73,12 @@ def make_ir_labels(run: Run, variant: str = "baseline", seed: int | None = None,
         require_crf()
     stage.begin()
     ids = run.dataset().ids(split)
-    jobs = [(run, variant, seed, crf, i) for i in ids if not (folder / f"{i}.png").is_file()]
-    title = f"relation labels {variant} seed {seed}"
-    done = in_processes(_write_ir_label, jobs, worker_count(run, len(jobs)))
-    for _ in tqdm(done, total=len(ids), initial=len(ids) - len(jobs), desc=title, unit="img", mininterval=0.5):
-        pass
+    own = share(ids)
+    jobs = [(run, variant, seed, crf, i) for i in own if not (folder / f"{i}.png").is_file()]
+    work_off(_write_ir_label, jobs, len(own), worker_count(run, len(jobs)), f"relation labels {variant} seed {seed}")
+    stage.meet()
+    if not is_main():
+        return stage.wait()
     shares = np.zeros(3)
     for image_id in ids:
         label = read_mask(folder / f"{image_id}.png")
@@ -92,6 +94,13 @@ def worker_count(run: Run, jobs: int) -> int:
     By default as many as torch would use threads, so that OMP_NUM_THREADS limits both.
     """
     return max(1, min(run.config.pseudo.workers or torch.get_num_threads(), jobs // _IMAGES_A_WORKER))
+
+
+def work_off(function: Callable, jobs: list, total: int, workers: int, title: str) -> None:
+    """Do the jobs that are left of `total`, in several processes, and show how far they are."""
+    done, left = in_processes(function, jobs, workers), total - len(jobs)
+    for _ in tqdm(done, title, total, initial=left, unit="img", mininterval=0.5, disable=not is_main()):
+        pass
 
 
 @lru_cache(maxsize=1)
@@ -164,6 +173,8 @@ def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf:
         title=f"relations {variant} seed {seed}",
         exclude=_NOT_SAVED,
     )
+    if not is_main():
+        return stage.wait()
     fields = {"history": history}
     if irn.displacement:
         some = ids[:: -(-len(ids) // _MEAN_IMAGES)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
+from sscnb.ranks import is_main, wait_for_others
 from sscnb.settings import settings_hash
 from sscnb.stages.provenance import provenance
 
@@ -16,7 +17,11 @@ Result = dict[str, Any]  # what a stage wrote into results.json: `rows`, and fie
 
 @dataclass
 class Stage:
-    """One stage's folder: knows whether it is done with these settings and writes its results last."""
+    """One stage's folder: knows whether it is done with these settings and writes its results last.
+
+    Where several processes were launched together, all of them go through a stage. They meet in `begin`, in `meet`
+    where work was shared, and at the end: the main one calls `finish`, the others that or `wait`.
+    """
 
     folder: Path
     name: str
@@ -48,11 +53,30 @@ class Stage:
 
     def begin(self) -> None:
         """Mark the folder as belonging to these settings; call before the first output."""
+        self.meet()  # until all have asked whether it is done
         self._began = time.monotonic()
-        write_json(self.folder / "settings.json", {"stage": self.name, "hash": self.hash, "settings": self.settings})
+        if is_main():
+            record = {"stage": self.name, "hash": self.hash, "settings": self.settings}
+            write_json(self.folder / "settings.json", record)
+        self.meet()
+
+    def meet(self) -> None:
+        """Wait for the other processes: what they wrote before they came here is there.
+
+        Raises:
+            UserError: one of them has ended, or hangs.
+        """
+        wait_for_others(f"in stage {self.name} ({self.folder})")
+
+    def wait(self) -> dict[str, Any]:
+        """Return what the main process finishes with, in the others."""
+        self.meet()
+        return self.load()
 
     def finish(self, values: dict[str, float], device: str = "cpu", **extra: Any) -> dict[str, Any]:
         """Write the measured values as result rows (with `extra` beside them) and return the file's content."""
+        if not is_main():
+            return self.wait()
         origin = provenance() | {
             "device": device,
             "seconds": round(time.monotonic() - self._began, 2),
@@ -63,6 +87,7 @@ class Stage:
         rows = [{"metric": k, "value": None if v != v else float(v), **labels, **origin} for k, v in values.items()]
         result = {"rows": rows, **extra}
         write_json(self.folder / "results.json", result)
+        self.meet()
         return result
 
     def load(self) -> dict[str, Any]:
