@@ -181,6 +181,21 @@ def test_edges_are_those_of_the_image_on_the_canvas_that_the_settings_name(finis
         assert torch.equal(walk(run, net, "baseline", 0, image_id)[0], edge_map(net, image, pad=pad))
 
 
+def test_the_mean_displacement_is_that_of_the_same_canvas(run):
+    (run.irn_folder("baseline") / "settings.json").unlink()
+    for name in ("checkpoint.pt", "results.json"):
+        (run.irn_folder("baseline") / name).unlink()
+    wide, dataset = small(run.folder, irn__pad=96), run.dataset()
+    told = train_irn(wide)["mean_displacement"]
+    canvas = torch.zeros(12, 3, 96, 96)
+    for place, image_id in zip(canvas, dataset.ids("train"), strict=True):
+        place[:, :64, :64] = to_tensor(dataset.image(image_id))
+    net = load_irn(wide, "baseline", 0).train()  # in training nothing is subtracted
+    net.backbone.eval()
+    with torch.no_grad():
+        assert told == pytest.approx(net(canvas)[1].mean((0, 2, 3)).tolist(), rel=1e-4)
+
+
 def test_the_objective_takes_the_pairs_that_the_settings_name(finished):
     net, settings = load_irn(finished, "baseline", 0), finished.config.irn
     batch = {"image": torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))}
