@@ -72,8 +72,12 @@ def test_without_a_choice_nothing_is_set(chosen, monkeypatch, count):
     assert chosen == []
 
 
-def test_under_accelerate_nothing_is_set(chosen, monkeypatch):
-    monkeypatch.setenv("LOCAL_RANK", "1")
+def test_under_accelerate_each_takes_its_own_and_claims_nothing(chosen, monkeypatch):
+    for rank, expected in (("1", 1), ("0", 0), ("3", 1)):  # more processes than GPUs share them
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        with claimed_gpu() as index, claimed_gpu() as again:
+            assert index == again == expected
+    assert chosen == [1, 1, 0, 0, 1, 1]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with claimed_gpu() as index:
         assert index is None
-    assert chosen == []

@@ -22,7 +22,7 @@ FLOORS = {
     "settings": "every value in one place",
     "datasets": "one data format",
 }
-GROUND = ("files", "locks", "parallel", "gpus", "errors")
+GROUND = ("files", "locks", "parallel", "ranks", "gpus", "errors")
 ORDER = list(FLOORS)
 MODULES = sorted((ROOT / "sscnb").rglob("*.py"))
 

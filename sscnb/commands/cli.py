@@ -55,6 +55,7 @@ def run_stages(options: argparse.Namespace, _: list[str]) -> int:
     for name in {options.variant, source} - {"truth"}:
         find_variant(name, run.config)  # a wrong name is found before the stages ahead of it have run
     from sscnb.gpus import claimed_gpu
+    from sscnb.ranks import is_main
     from sscnb.stages import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES
 
     with claimed_gpu():
@@ -68,7 +69,8 @@ def run_stages(options: argparse.Namespace, _: list[str]) -> int:
             else:
                 result = VARIANT_STAGES[name](run, options.variant)
             shown = [f"{row['metric']} {row['value']:.4g}" for row in result["rows"] if row["value"] is not None]
-            print(f"{name}: {', '.join(shown[:8]) or result.get('note', 'done')}")
+            if is_main():
+                print(f"{name}: {', '.join(shown[:8]) or result.get('note', 'done')}")
     return 0
 
 

@@ -20,7 +20,7 @@ STRIDE = 4  # of both outputs
 class IRN(nn.Module):
     """Predict boundaries and displacements on a grid of one cell for 4x4 pixels.
 
-    Images of any size: they are padded at the right and bottom, by repeating the border, to whole cells of the
+    Images of any size: they are padded at the right and bottom with zeros, the mean colour, to whole cells of the
     backbone's coarsest map. All five maps then cover the same area, whichever way a backbone rounds; they are brought
     to a common stride by whole factors, bilinearly or by averaging; what lies beyond the image is cut off at the end.
 
@@ -50,16 +50,20 @@ class IRN(nn.Module):
             return edge, None
         return edge, self.displacement(maps)[..., :height, :width]
 
-    def edge_logits(self, images: Tensor) -> Tensor:
-        """Return the first output alone, B,1,h,w."""
+    def edge_logits(self, images: Tensor, *, least: int = 0) -> Tensor:
+        """Return the first output alone, B,1,h,w, of images padded to a side of `least` pixels or more."""
         height, width = grid_size(*images.shape[-2:])
-        return self.edge(self._features(self.pad(images)))[..., :height, :width]
+        return self.edge(self._features(self.pad(images, least)))[..., :height, :width]
 
-    def pad(self, images: Tensor) -> Tensor:
-        """Return the images with whole cells of the coarsest map: H and W multiples of the output stride."""
-        height, width = images.shape[-2:]
+    def pad(self, images: Tensor, least: int = 0) -> Tensor:
+        """Return the images with zeros at the right and bottom, B,3,H',W'.
+
+        Each side for itself becomes the next multiple of the output stride that is neither below the image's nor
+        below `least`: 512 makes 512x512 of a 500x375 image, and 704x512 of one of 700x400.
+        """
         multiple = max(self.backbone.strides)
-        return F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+        height, width = (-(-max(side, least) // multiple) * multiple for side in images.shape[-2:])
+        return F.pad(images, (0, width - images.shape[-1], 0, height - images.shape[-2]))
 
     def _features(self, images: Tensor) -> list[Tensor]:
         with torch.no_grad():
@@ -72,23 +76,24 @@ def grid_size(height: int, width: int) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def edge_map(net: IRN, image: Tensor) -> Tensor:
+def edge_map(net: IRN, image: Tensor, *, pad: int = 512) -> Tensor:
     """Return the boundary probabilities of one image: sigmoid of the mean logits over the image and its mirror image.
 
     Args:
         image: 3,H,W, ImageNet-normalised, on the network's device.
+        pad: both are padded with zeros at the right and bottom to sides of this many pixels; 0 only to whole cells of
+            the coarsest map, to which a larger side is padded too (see `IRN.pad`). The zeros take part in the
+            statistics of the group norms, so that edges depend on it.
 
     Returns:
         h,w float32 in [0, 1] at stride 4, h = ceil(H/4), w = ceil(W/4).
 
-    Source: IRN.
+    Source: IRN. As there, the mirror image is padded after it was mirrored: unless W is a multiple of 4, its cells lie
+    up to three pixels beside the image's.
     """
-    height, width = grid_size(*image.shape[-2:])
-    # Padded before it is mirrored, so that the cells of both passes lie on each other whatever the width. One after the
-    # other: half the memory of a batch of two.
-    padded = net.pad(image[None])
-    logits = net.edge_logits(padded).float() + net.edge_logits(padded.flip(-1)).float().flip(-1)
-    return (logits / 2).sigmoid()[0, 0, :height, :width]
+    # One after the other: half the memory of a batch of two.
+    logits = [net.edge_logits(x, least=pad).float() for x in (image[None], image.flip(-1)[None])]
+    return ((logits[0] + logits[1].flip(-1)) / 2).sigmoid()[0, 0]
 
 
 @torch.no_grad()

@@ -28,8 +28,10 @@ def labels_on_grid(labels: Tensor) -> Tensor:
     return F.pad(labels, (0, -width % 4, 0, -height % 4), value=IGNORE)[..., 2::4, 2::4]
 
 
-def relation_loss(edge: Tensor, displacement: Tensor | None, labels: Tensor, *, radius: int = 10) -> dict[str, Tensor]:
-    """Return IRN's losses over all pairs of cells nearer than `radius`.
+def relation_loss(
+    edge: Tensor, displacement: Tensor | None, labels: Tensor, *, radius: int = 10, room: int = 0
+) -> dict[str, Tensor]:
+    """Return IRN's losses over the pairs of cells nearer than `radius`.
 
     A pair's affinity is 1 - the strongest edge on the path between its cells: high for pairs of one label, low for
     pairs of two. The displacements of two cells of one class should differ by the way from one to the other, those of
@@ -41,6 +43,9 @@ def relation_loss(edge: Tensor, displacement: Tensor | None, labels: Tensor, *, 
         displacement: B,2,h,w in cells, (y, x), or None: then its two terms are left out.
         labels: B,h,w integers, 0 background, 255 uncertain.
         radius: in grid cells; IRN trains with 10, which makes 152 directions.
+        room: of each pair, as `pair_offsets` orders it, the first cell has at least this many others to its left, to
+            its right and below. 0 takes all pairs; IRN's implementation has radius - 1, so that every first cell has
+            all of its partners.
 
     Returns:
         Scalars: "positive" = (mean over background pairs + mean over pairs of one class) / 2, "negative",
@@ -48,11 +53,11 @@ def relation_loss(edge: Tensor, displacement: Tensor | None, labels: Tensor, *, 
         "loss" = (positive + negative) / 2 + (the two displacement terms) / 2.
 
     Raises:
-        UserError: shapes do not agree, there is no pair of cells, or the radius is not valid.
+        UserError: shapes do not agree, there is no pair of cells, or radius or room are not valid.
 
     Source: the losses of IRN, with the constants of its implementation.
     """
-    _check(edge, displacement, labels)
+    _check(edge, displacement, labels, room)
     height, width = labels.shape[-2:]
     # Logarithms close to 0 and sums over millions of pairs: not in half precision.
     edge = edge[:, 0].to(torch.promote_types(edge.dtype, torch.float32)).sigmoid()
@@ -60,12 +65,18 @@ def relation_loss(edge: Tensor, displacement: Tensor | None, labels: Tensor, *, 
         displacement = displacement.to(edge.dtype)
     sums, counts = [], []
     for dy, dx in pair_offsets(radius).tolist():
-        if dy < height and abs(dx) < width:
+        window = max(-dx, room), width - max(-dx, room) - max(dx, room), height - max(dy, room)
+        if min(window[1:]) > 0:
             of_direction = checkpoint(
-                _pair_sums, edge, displacement, labels, (dy, dx), use_reentrant=False, preserve_rng_state=False
+                _pair_sums, edge, displacement, labels, (dy, dx), window, use_reentrant=False, preserve_rng_state=False
             )
             sums.append(of_direction[0])
             counts.append(of_direction[1])
+    if not sums:
+        raise UserError(
+            f"a grid of {height}x{width} cells has no pair whose first cell has {room} others to its left, right and "
+            'below: use larger crops, a smaller irn.radius or irn.pairs="inside".'
+        )
     pairs = torch.stack(counts).sum(0).clamp_min(1)  # foreground, background, different
     attraction_fg, attraction_bg, negative, *shifts = torch.stack(sums).sum(0) / pairs.repeat(2)[: len(sums[0])]
     terms = {"positive": (attraction_bg + attraction_fg) / 2, "negative": negative}
@@ -77,20 +88,24 @@ def relation_loss(edge: Tensor, displacement: Tensor | None, labels: Tensor, *, 
 
 
 def _pair_sums(
-    edge: Tensor, displacement: Tensor | None, labels: Tensor, offset: tuple[int, int]
+    edge: Tensor,
+    displacement: Tensor | None,
+    labels: Tensor,
+    offset: tuple[int, int],
+    window: tuple[int, int, int],
 ) -> tuple[Tensor, Tensor]:
     """Return the losses summed over the pairs of one direction, and the number of pairs of each kind.
 
+    The pairs' first cells are a window of the grid: its first column, its width and its height; it begins at the top.
     Sums: attraction of one class, of background, repulsion; and displacement of one class, of background, if wanted.
     Numbers: pairs of one class, of background, of two labels.
     """
     dy, dx = offset
-    height, width = edge.shape[-2] - dy, edge.shape[-1] - abs(dx)
+    left, width, height = window
 
     def at(maps: Tensor, y: int, x: int) -> Tensor:
-        """The cells at (y, x) from the first cell of every pair that lies inside."""
-        left = max(0, -dx) + x
-        return maps[..., y : y + height, left : left + width]
+        """The cells at (y, x) from the first cell of every pair."""
+        return maps[..., y : y + height, left + x : left + x + width]
 
     first, second = at(labels, 0, 0), at(labels, dy, dx)
     known = (first != IGNORE) & (second != IGNORE)
@@ -109,7 +124,9 @@ def _pair_sums(
     return torch.stack(sums), torch.stack([foreground.sum(), background.sum(), different.sum()])
 
 
-def _check(edge: Tensor, displacement: Tensor | None, labels: Tensor) -> None:
+def _check(edge: Tensor, displacement: Tensor | None, labels: Tensor, room: int) -> None:
+    if room < 0:
+        raise UserError(f"room is {room}; expected a number of cells from 0 on.")
     shapes = [tuple(x.shape) for x in (edge, displacement, labels) if x is not None]
     batch, size = labels.shape[:1], labels.shape[1:]
     fit = labels.ndim == 3 and edge.shape == (*batch, 1, *size)

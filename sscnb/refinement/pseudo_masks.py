@@ -121,23 +121,27 @@ def pseudo_mask(scores: np.ndarray, classes: np.ndarray, *, threshold: float = 0
     return seed_from_activation(scores, classes, threshold)
 
 
-def confidence_mask(scores: np.ndarray, mask: np.ndarray, *, threshold: float = 0.25, keep: float = 0.5) -> np.ndarray:
+def confidence_mask(
+    scores: np.ndarray, mask: np.ndarray, *, threshold: float = 0.25, keep: float = 0.5, trust: str = "margin"
+) -> np.ndarray:
     """Return which pixels of a pseudo-mask to trust: of every class, background included, the surest part.
 
     A pixel is as sure as its best score is above the second best, background counting as a class of score `threshold`.
-    Pixels as sure as the last one kept are kept too, so that the choice has nothing to do with where a pixel lies.
 
     Args:
         scores: n,H,W that the mask was made from.
         mask: H,W, the pseudo-mask.
         threshold: that the mask was made with.
         keep: the share of each class's pixels to trust, above 0 and at most 1.
+        trust: where n pixels of a class have margins, "margin" keeps those that are as sure as the ceil(keep n)-th,
+            all of them, so that the choice has nothing to do with where a pixel lies. "rank" keeps floor(keep n), and
+            where pixels are equally sure those that come first, row by row from the top left.
 
     Returns:
         H,W bool.
 
     Raises:
-        UserError: shapes do not agree, or `keep` is not in range.
+        UserError: shapes do not agree, or `keep` or `trust` is not as above.
 
     Source: SSC's release.
     """
@@ -145,6 +149,8 @@ def confidence_mask(scores: np.ndarray, mask: np.ndarray, *, threshold: float = 
         raise UserError(f"scores have shape {scores.shape} and the mask {mask.shape}; expected n,H,W and H,W.")
     if not 0 < keep <= 1:
         raise UserError(f"keep is {keep}; expected a share above 0 and at most 1.")
+    if trust not in ("margin", "rank"):
+        raise UserError(f"trust is {trust!r}; {nearest(str(trust), ['margin', 'rank'])}")
     best, second = np.full(mask.shape, threshold, np.float32), np.zeros(mask.shape, np.float32)
     for plane in scores:
         second = np.maximum(second, np.minimum(best, plane))
@@ -154,6 +160,11 @@ def confidence_mask(scores: np.ndarray, mask: np.ndarray, *, threshold: float = 
     for index in np.unique(mask):
         pixels = mask == index
         margins = margin[pixels]
-        last = len(margins) - math.ceil(keep * len(margins))
-        trusted[pixels] = margins >= np.partition(margins, last)[last]
+        if trust == "rank":
+            surest = np.zeros(len(margins), bool)
+            surest[np.argsort(-margins, kind="stable")[: math.floor(keep * len(margins))]] = True
+        else:
+            last = len(margins) - math.ceil(keep * len(margins))
+            surest = margins >= np.partition(margins, last)[last]
+        trusted[pixels] = surest
     return trusted

@@ -73,6 +73,9 @@ def _check(config: Config) -> None:
         "irn.foreground": (irn.foreground <= 1, "at most 1"),
         "irn.background": (0 <= irn.background <= irn.foreground, "from 0 to irn.foreground"),
         "irn.radius": (irn.radius > 1, "at least 2"),
+        "irn.pairs": (irn.pairs in ("inside", "released"), "'inside' or 'released'"),
+        "irn.momentum": (0 <= irn.momentum < 1, "from 0 to below 1"),
+        "irn.pad": (irn.pad >= 0, "0 or more"),
         "irn.scale": (0 < irn.scale[0] <= irn.scale[1], "the smallest and largest factor"),
         "irn.crop": (irn.crop > 0, "above 0"),
         "irn.epochs": (irn.epochs > 0, "above 0"),
@@ -83,6 +86,7 @@ def _check(config: Config) -> None:
         "pseudo.tol": (0 < pseudo.tol < 1, "between 0 and 1"),
         "pseudo.threshold": (0 <= pseudo.threshold <= 1, "from 0 to 1"),
         "pseudo.keep": (0 < pseudo.keep <= 1, "above 0 and at most 1"),
+        "pseudo.trust": (pseudo.trust in ("margin", "rank"), "'margin' or 'rank'"),
         **_segmentation_checks(config.segmentation),
         "seeds": (min(config.seeds, default=-1) >= 0, "one or more whole numbers from 0 on"),
     }

@@ -104,6 +104,7 @@ class IRNSettings:
     background: float = 0.10  # generous one (release; IRN has .05)
     crf: str = "dense"  # refines those labels; "none" goes without
     radius: int = 10  # pairs nearer than this many cells of the stride-4 grid are trained on
+    pairs: str = "inside"  # all in the crop; "released": the first cell has radius - 1 others left, right and below
     long_side: int = 0  # resize images to this long side first, to train and to walk; 0 keeps their own size
     scale: tuple[float, float] = (0.5, 1.5)  # then, in training, by a factor drawn from this range
     crop: int = 512
@@ -111,9 +112,10 @@ class IRNSettings:
     batch_size: int = 16  # release; IRN has 32
     lr_edge: float = 0.1
     lr_displacement: float = 1.0
-    momentum: float = 0.9
+    momentum: float = 1e-4  # release: its optimiser takes .9 for the decay's power. .9 makes steps ten times as large
     weight_decay: float = 1e-4
     power: float = 0.9
+    pad: int = 512  # zeros to this side around images to find edges in; 0 only to whole cells. A part of group norm
     precision: str = "auto"
     workers: int = 4
 
@@ -128,6 +130,7 @@ class PseudoMaskSettings:
     tol: float = 1e-6  # of the walk, see `random_walk`
     threshold: float = 0.25  # of the background
     keep: float = 0.5  # share of each class's pixels that the confidence mask trusts
+    trust: str = "margin"  # rounded up, with all that are as sure as the last; "rank": rounded down, exactly (release)
     workers: int = 0  # processes; 0 is one a core
 
 

@@ -24,6 +24,7 @@ from sscnb.networks import (
     placed,
     to_tensor,
 )
+from sscnb.ranks import is_main, share
 from sscnb.settings import InferenceSettings, find_variant, settings_dict
 from sscnb.stages.run import Run
 from sscnb.stages.stage import NotFinished, Result, Stage
@@ -136,6 +137,9 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
         for image_id, maps in zip(batch, activation, strict=True):
             present = np.flatnonzero(dataset.labels(image_id))
             _save_cams(folder / f"{image_id}.npz", present + 1, class_activation(maps[present]))
+    stage.meet()
+    if not is_main():
+        return stage.wait()
     values = {}
     if data.val_split in dataset.splits:
         logits, labels = [], []
@@ -156,18 +160,25 @@ def _batches(
     """Yield ids and normalised images of one size each; images of the same size share a batch.
 
     Batches whose files are all in `folder` already are left out. A half-finished one is made whole again: the last
-    bits of a result depend on the size of its batch, and an interrupted run must end like one that was not.
+    bits of a result depend on the size of its batch, and an interrupted run must end like one that was not. For the
+    same reason several processes share the batches and not the images; without a `folder` nothing is shared.
     """
     by_size = sorted(ids, key=lambda i: (image_size(dataset.image_path(i)), i))
-    with tqdm(total=len(ids), desc=title, unit="img", mininterval=0.5) as bar:
-        for _, group in groupby(by_size, key=lambda i: image_size(dataset.image_path(i))):
-            while batch := list(islice(group, settings.batch_size)):
-                if folder is None or not all((folder / f"{i}.npz").is_file() for i in batch):
-                    samples = [Sample(dataset.image(i)) for i in batch]
-                    if settings.long_side:
-                        samples = [resize_long(sample, settings.long_side) for sample in samples]
-                    yield batch, torch.stack([to_tensor(sample.image) for sample in samples]).to(device())
-                bar.update(len(batch))
+    batches = []
+    for _, group in groupby(by_size, key=lambda i: image_size(dataset.image_path(i))):
+        while batch := list(islice(group, settings.batch_size)):
+            batches.append(batch)
+    if folder is not None:
+        batches = share(batches)
+    total = sum(map(len, batches))
+    with tqdm(total=total, desc=title, unit="img", mininterval=0.5, disable=not is_main()) as bar:
+        for batch in batches:
+            if folder is None or not all((folder / f"{i}.npz").is_file() for i in batch):
+                samples = [Sample(dataset.image(i)) for i in batch]
+                if settings.long_side:
+                    samples = [resize_long(sample, settings.long_side) for sample in samples]
+                yield batch, torch.stack([to_tensor(sample.image) for sample in samples]).to(device())
+            bar.update(len(batch))
 
 
 def _save_cams(path: Path, classes: np.ndarray, maps: torch.Tensor) -> None:

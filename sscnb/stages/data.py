@@ -1,5 +1,6 @@
 """Stages of chapter 01: the data set and its superpixels."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from sscnb.datasets import Dataset, check_images, link_subset
 from sscnb.datasets.scenes import write_scenes
 from sscnb.method import read_superpixels, segment_files
+from sscnb.ranks import is_main, local_ranks, share
 from sscnb.settings import settings_dict
 from sscnb.stages.run import Run
 from sscnb.stages.stage import Result
@@ -18,6 +20,8 @@ def prepare_data(run: Run) -> Result:
     if stage.done():
         return stage.load()
     stage.begin()
+    if not is_main():
+        return stage.wait()
     folder, data = run.dataset_folder, run.config.data
     if data.source == "scenes":
         write_scenes(folder, data.scenes)
@@ -52,7 +56,19 @@ def make_superpixels(run: Run) -> Result:
     stage.begin()
     dataset = run.dataset()
     paths = {i: dataset.image_path(i) for i in dataset.ids(run.config.data.train_split)}
-    segment_files(paths, folder, max_regions=settings["max_regions"], workers=run.config.superpixels.workers or None)
+    if is_main():
+        segment_files({}, folder, max_regions=settings["max_regions"], progress=False)  # the folder's own record
+    stage.meet()
+    segment_files(
+        {i: paths[i] for i in share(list(paths))},
+        folder,
+        max_regions=settings["max_regions"],
+        workers=run.config.superpixels.workers or max(1, (os.cpu_count() or 1) // local_ranks()),
+        progress=is_main(),
+    )
+    stage.meet()
+    if not is_main():
+        return stage.wait()
     regions = [int(read_superpixels(folder / f"{i}.png").max()) + 1 for i in paths]
     files = [folder / "superpixels.json", *(folder / f"{i}.png" for i in paths)]
     return stage.finish({"images": len(paths), "mean_regions": float(np.mean(regions))}, files=files)

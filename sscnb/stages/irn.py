@@ -1,6 +1,6 @@
 """Stages of chapter 05: inter-pixel relation labels from CAMs, and the network that learns the relations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
@@ -26,6 +26,7 @@ from sscnb.networks import (
     to_tensor,
 )
 from sscnb.parallel import in_processes
+from sscnb.ranks import is_main, share
 from sscnb.refinement import IRN, ir_label, labels_on_grid, relation_loss, require_crf, set_mean_displacement
 from sscnb.settings import IRNSettings, find_variant, settings_dict
 from sscnb.stages.run import Run
@@ -73,11 +74,12 @@ def make_ir_labels(run: Run, variant: str = "baseline", seed: int | None = None,
         require_crf()
     stage.begin()
     ids = run.dataset().ids(split)
-    jobs = [(run, variant, seed, crf, i) for i in ids if not (folder / f"{i}.png").is_file()]
-    title = f"relation labels {variant} seed {seed}"
-    done = in_processes(_write_ir_label, jobs, worker_count(run, len(jobs)))
-    for _ in tqdm(done, total=len(ids), initial=len(ids) - len(jobs), desc=title, unit="img", mininterval=0.5):
-        pass
+    own = share(ids)
+    jobs = [(run, variant, seed, crf, i) for i in own if not (folder / f"{i}.png").is_file()]
+    work_off(_write_ir_label, jobs, len(own), worker_count(run, len(jobs)), f"relation labels {variant} seed {seed}")
+    stage.meet()
+    if not is_main():
+        return stage.wait()
     shares = np.zeros(3)
     for image_id in ids:
         label = read_mask(folder / f"{image_id}.png")
@@ -94,6 +96,13 @@ def worker_count(run: Run, jobs: int) -> int:
     By default as many as torch would use threads, so that OMP_NUM_THREADS limits both.
     """
     return max(1, min(run.config.pseudo.workers or torch.get_num_threads(), jobs // _IMAGES_A_WORKER))
+
+
+def work_off(function: Callable, jobs: list, total: int, workers: int, title: str) -> None:
+    """Do the jobs that are left of `total`, in several processes, and show how far they are."""
+    done, left = in_processes(function, jobs, workers), total - len(jobs)
+    for _ in tqdm(done, title, total, initial=left, unit="img", mininterval=0.5, disable=not is_main()):
+        pass
 
 
 @lru_cache(maxsize=1)
@@ -114,13 +123,15 @@ def _write_ir_label(job: tuple[Run, str, int, str, str]) -> None:
 class RelationObjective(nn.Module):
     """The relation network with its loss: `forward(batch, epoch)` takes `image` B,3,S,S and `target` B,S,S labels."""
 
-    def __init__(self, net: IRN, radius: int):
+    def __init__(self, net: IRN, irn: IRNSettings):
         super().__init__()
-        self.net, self.radius = net, radius
+        self.net, self.radius = net, irn.radius
+        self.room = irn.radius - 1 if irn.pairs == "released" else 0
 
     def forward(self, batch: Mapping[str, Any], epoch: int) -> dict[str, Tensor]:
         edge, displacement = self.net(batch["image"])
-        return relation_loss(edge, displacement, labels_on_grid(batch["target"]), radius=self.radius)
+        labels = labels_on_grid(batch["target"])
+        return relation_loss(edge, displacement, labels, radius=self.radius, room=self.room)
 
 
 def irn_stage(run: Run, variant: str, seed: int, crf: str = "") -> Stage:
@@ -149,7 +160,7 @@ def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf:
     ids = dataset.ids(run.config.data.train_split)
     data = TrainingImages(dataset, ids, crop=irn.crop, seed=seed, mask_folder=stage.folder / "ir_labels", **_sizes(irn))
     torch.manual_seed(seed)
-    objective = RelationObjective(_build_net(irn), irn.radius)
+    objective = RelationObjective(_build_net(irn), irn)
     groups = [{"params": objective.net.edge.parameters(), "lr": irn.lr_edge}]
     if objective.net.displacement is not None:
         groups.append({"params": objective.net.displacement.parameters(), "lr": irn.lr_displacement})
@@ -164,11 +175,14 @@ def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf:
         title=f"relations {variant} seed {seed}",
         exclude=_NOT_SAVED,
     )
+    if not is_main():
+        return stage.wait()
     fields = {"history": history}
     if irn.displacement:
         some = ids[:: -(-len(ids) // _MEAN_IMAGES)]
         bar = tqdm(some, desc="mean displacement", unit="img", mininterval=0.5)
-        mean = set_mean_displacement(objective.eval().net, _images(dataset, bar, irn.long_side))
+        net = objective.eval().net
+        mean = set_mean_displacement(net, (net.pad(image, irn.pad) for image in _images(dataset, bar, irn.long_side)))
         _store(stage.folder / "checkpoint.pt", "net.displacement.mean", mean)
         fields["mean_displacement"] = mean.tolist()
     values = {f"train_{name}": value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
@@ -187,7 +201,7 @@ def load_irn(run: Run, variant: str, seed: int, crf: str = "") -> IRN:
         raise NotFinished(f"{stage.folder} has no trained relation network: run notebook 05_irn_refinement first.")
     path = stage.folder / "checkpoint.pt"
     state = load_checkpoint(path, stage.hash)["model"]
-    objective = RelationObjective(_build_net(run.config.irn), run.config.irn.radius)
+    objective = RelationObjective(_build_net(run.config.irn), run.config.irn)
     load_state(objective, state, path, optional=_NOT_SAVED)
     return placed(objective.net.eval())
 

@@ -18,6 +18,7 @@ from sscnb.evaluation import (
     foreground_errors,
 )
 from sscnb.networks import device_name
+from sscnb.ranks import is_main, share
 from sscnb.refinement import require_crf
 from sscnb.segmentation import predict_mask
 from sscnb.settings import settings_dict
@@ -49,10 +50,12 @@ def predict_split(
     net = load_segmentation(run, source, seed, crf)
     stage.begin()
     ids = dataset.ids(stage.labels["split"])
-    for image_id in tqdm(ids, desc=f"predictions from {source} seed {seed}", unit="img", mininterval=0.5):
+    title = f"predictions from {source} seed {seed}"
+    for image_id in tqdm(share(ids), desc=title, unit="img", mininterval=0.5, disable=not is_main()):
         path = stage.folder / f"{image_id}.png"
         if not path.is_file():
             save_mask(path, predict_mask(net, dataset.image(image_id), settings))
+    stage.meet()
     files = [stage.folder / f"{i}.png" for i in ids]
     return stage.finish({"predicted/images": len(ids)}, device=device_name(), files=files)
 
@@ -81,6 +84,8 @@ def evaluate_segmentation(
     if not dataset.has_masks(split):
         return not_measured(stage, dataset, split)
     stage.begin()
+    if not is_main():
+        return stage.wait()
     number, ids = len(dataset.classes) + 1, dataset.ids(split)
     boundary, failures = BoundaryIoU(number), []
     counts = np.zeros((len(ids), number, number), np.int32)  # of one image each; int64 would be 2 GB on COCO

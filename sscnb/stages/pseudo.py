@@ -16,10 +16,10 @@ from sscnb.datasets import read_mask, save_mask
 from sscnb.evaluation import BoundaryIoU, ConfusionMatrix, ThresholdCurve
 from sscnb.files import replacing
 from sscnb.networks import device, device_name, to_tensor
-from sscnb.parallel import in_processes
+from sscnb.ranks import is_main, share
 from sscnb.refinement import IRN, confidence_mask, edge_map, pseudo_mask, random_walk, walk_scores
 from sscnb.settings import settings_dict
-from sscnb.stages.irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, worker_count
+from sscnb.stages.irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, work_off, worker_count
 from sscnb.stages.run import Run
 from sscnb.stages.seeds import evaluate_seeds, load_cams, not_measured, read_arrays, summary
 from sscnb.stages.stage import Result
@@ -50,12 +50,11 @@ def make_pseudo_masks(run: Run, variant: str = "baseline", seed: int | None = No
     stage.begin()
     data, dataset = run.config.data, run.dataset()
     ids = list(dict.fromkeys(dataset.ids(data.train_split) + dataset.ids(data.seed_split)))
-    jobs = [(run, variant, seed, crf, i) for i in ids if not all(path.is_file() for path in _paths(folder, i))]
-    on_processor = device().type == "cpu"
-    title = f"pseudo-masks {variant} seed {seed}"
-    done = in_processes(_write_masks, jobs, worker_count(run, len(jobs)) if on_processor else 1)
-    for _ in tqdm(done, total=len(ids), initial=len(ids) - len(jobs), desc=title, unit="img", mininterval=0.5):
-        pass
+    own = share(ids)
+    jobs = [(run, variant, seed, crf, i) for i in own if not all(path.is_file() for path in _paths(folder, i))]
+    workers = worker_count(run, len(jobs)) if device().type == "cpu" else 1
+    work_off(_write_masks, jobs, len(own), workers, f"pseudo-masks {variant} seed {seed}")
+    stage.meet()
     files = [path for i in ids for path in _paths(folder, i)]
     return stage.finish({"images": len(ids)}, device=device_name(), files=files)
 
@@ -88,7 +87,7 @@ def walk(run: Run, net: IRN, variant: str, seed: int, image_id: str, steps: int 
     """
     pseudo, dataset = run.config.pseudo, cached_dataset(run)
     image = to_tensor(resized(dataset.image(image_id), run.config.irn.long_side))
-    edge = edge_map(net, image.to(device()))
+    edge = edge_map(net, image.to(device()), pad=run.config.irn.pad)
     height, width = edge.shape
     cams = torch.from_numpy(load_cams(run, variant, seed, image_id, (height, width))[0]).to(device())
     steps = pseudo.steps if steps is None else steps
@@ -122,6 +121,8 @@ def evaluate_pseudo_masks(
     if not dataset.has_masks(split):
         return not_measured(stage, dataset, split)
     stage.begin()
+    if not is_main():
+        return stage.wait()
     number = len(dataset.classes) + 1
     total, trusted, curve, images = ConfusionMatrix(number), ConfusionMatrix(number), ThresholdCurve(number), {}
     contours = BoundaryIoU(number)
@@ -160,7 +161,7 @@ def _write_masks(job: tuple[Run, str, int, str, str]) -> None:
         inner = resized(image, run.config.irn.long_side).shape[:2]
         scores = _scores(maps, inner, image.shape[:2])
     mask = pseudo_mask(scores, classes, threshold=pseudo.threshold)
-    sure = confidence_mask(scores, mask, threshold=pseudo.threshold, keep=pseudo.keep)
+    sure = confidence_mask(scores, mask, threshold=pseudo.threshold, keep=pseudo.keep, trust=pseudo.trust)
     paths = _paths(run.irn_folder(variant, seed, crf), image_id)
     save_mask(paths[0], mask)
     with replacing(paths[1]) as temporary:

@@ -21,6 +21,7 @@ from sscnb.evaluation import (
     foreground_errors,
     seed_from_activation,
 )
+from sscnb.ranks import is_main
 from sscnb.settings import find_variant
 from sscnb.stages.run import Run
 from sscnb.stages.stage import Result, Stage
@@ -83,6 +84,8 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
     if not dataset.has_masks(split):
         return not_measured(stage, dataset, split)
     stage.begin()
+    if not is_main():
+        return stage.wait()
     number = len(dataset.classes) + 1
     total, curve, images = ConfusionMatrix(number), ThresholdCurve(number), {}
     contours, best_contours = BoundaryIoU(number), BoundaryIoU(number)

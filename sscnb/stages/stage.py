@@ -11,6 +11,7 @@ from typing import Any
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
 from sscnb.locks import Lock
+from sscnb.ranks import is_main, wait_for_others
 from sscnb.settings import settings_hash
 from sscnb.stages.provenance import provenance
 
@@ -28,6 +29,9 @@ class OtherSettings(UserError):
 @dataclass
 class Stage:
     """One stage's folder: knows whether it is done with these settings and writes its results last.
+
+    Where several processes were launched together, all of them go through a stage. They meet in `begin`, in `meet`
+    where work was shared, and at the end: the main one calls `finish`, the others that or `wait`.
 
     Attributes:
         settings: what its output depends on. Another value of any is another configuration: it is refused.
@@ -99,11 +103,26 @@ class Stage:
         """
         if self.on_begin is not None:
             self.on_begin(self)
-        if int(os.environ.get("RANK", 0)) == 0:
-            self._lock = Lock(self.folder).acquire()
+        self.meet()  # until all have asked whether it is done
         self._began = time.monotonic()
-        record = {"stage": self.name, "hash": self.hash, "settings": self.settings, "inputs": self.inputs}
-        write_json(self.folder / "settings.json", record)
+        if is_main():
+            self._lock = Lock(self.folder).acquire()
+            record = {"stage": self.name, "hash": self.hash, "settings": self.settings, "inputs": self.inputs}
+            write_json(self.folder / "settings.json", record)
+        self.meet()
+
+    def meet(self) -> None:
+        """Wait for the other processes: what they wrote before they came here is there.
+
+        Raises:
+            UserError: one of them has ended, or hangs.
+        """
+        wait_for_others(f"in stage {self.name} ({self.folder})")
+
+    def wait(self) -> Result:
+        """Return what the main process finishes with, in the others."""
+        self.meet()
+        return self.load()
 
     def finish(
         self, values: Mapping[str, float], device: str = "cpu", files: Iterable[Path] = (), **extra: Any
@@ -117,6 +136,8 @@ class Stage:
         Raises:
             UserError: a value is infinite.
         """
+        if not is_main():
+            return self.wait()
         for metric, value in values.items():
             if value in (float("inf"), float("-inf")):
                 raise UserError(f"{self.folder}: {metric} is infinite. Look at what it was measured on.")
@@ -132,6 +153,7 @@ class Stage:
         write_json(self.folder / "results.json", result)
         if self._lock is not None:
             self._lock.release()
+        self.meet()
         return result
 
     def load(self) -> Result:

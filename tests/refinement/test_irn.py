@@ -134,16 +134,54 @@ def test_edge_map_is_the_sigmoid_of_the_mean_over_the_mirror_pair():
     with torch.no_grad():
         plain, mirrored = net(torch.stack([x, x.flip(-1)]))[0]
     expected = ((plain + mirrored.flip(-1)) / 2).sigmoid()[0]
-    torch.testing.assert_close(edge_map(net, x), expected)
+    torch.testing.assert_close(edge_map(net, x, pad=0), expected)
     # Whole cells: an image and its mirror image have mirrored edges.
-    torch.testing.assert_close(edge_map(net, x.flip(-1)).flip(-1), edge_map(net, x))
+    torch.testing.assert_close(edge_map(net, x.flip(-1), pad=0).flip(-1), edge_map(net, x, pad=0))
 
 
-def test_edge_map_of_any_size_is_that_of_the_image_with_its_border_repeated():
-    net, x = network().eval(), images(3, 37, 50)
-    rows, columns = torch.arange(48).clamp_max(36), torch.arange(64).clamp_max(49)
-    whole = edge_map(net, x[:, rows][:, :, columns])
-    assert torch.equal(edge_map(net, x), whole[:10, :13])
-    result = edge_map(net.train(), x)
-    assert result.shape == (10, 13) and not result.requires_grad and torch.equal(result, whole[:10, :13])
-    assert 0 < result.min() and result.max() < 1
+@pytest.mark.parametrize(
+    "size, pad, padded", [((37, 50), 0, (48, 64)), ((37, 50), 96, (96, 96)), ((37, 130), 96, (96, 144))]
+)
+def test_edge_map_is_that_of_the_image_and_its_mirror_image_on_a_canvas_of_zeros(size, pad, padded):
+    net, x = network().eval(), images(3, *size)
+    canvas = torch.zeros(2, 3, *padded)
+    canvas[0, :, : size[0], : size[1]] = x
+    canvas[1, :, : size[0], : size[1]] = x.flip(-1)
+    h, w = -(-size[0] // 4), -(-size[1] // 4)
+    with torch.no_grad():
+        plain, mirrored = net.edge(net.backbone(canvas))[:, 0, :h, :w]
+    # The mirrored map ends where the image does, and not where its canvas does.
+    expected = torch.sigmoid((plain + torch.stack([row.flip(0) for row in mirrored])) / 2)
+    torch.testing.assert_close(edge_map(net, x, pad=pad), expected)
+    result = edge_map(net.train(), x, pad=pad)
+    assert result.shape == (h, w) and not result.requires_grad and 0 < result.min() and result.max() < 1
+
+
+def test_padding_is_the_releases_by_default_and_changes_the_statistics():
+    net, x = network().eval(), images(3, 60, 80)
+    assert torch.equal(edge_map(net, x), edge_map(net, x, pad=512))
+    assert net.pad(x[None], 512).shape == (1, 3, 512, 512)
+    assert net.pad(images(1, 3, 4, 700), 512).shape == (1, 3, 512, 704)
+    # Far from the right and the bottom, beyond any convolution's reach but not a group norm's.
+    assert (edge_map(net, x)[0, 0] - edge_map(net, x, pad=0)[0, 0]).abs() > 1e-4
+
+
+def test_group_norm_sees_the_zeros():
+    """On a backbone whose maps are the image averaged, the first branch's statistics by hand."""
+
+    class Means(torch.nn.Module):
+        channels, strides = (3,), (4,)
+
+        def forward(self, x):
+            return [F.avg_pool2d(x, 4)]
+
+    net = IRN(Means(), displacement=False).eval()
+    x = images(3, 8, 12)
+    cells = torch.zeros(3, 4, 4)
+    cells[:, :2, :3] = F.avg_pool2d(x, 4)
+    branch, output = net.edge.branches[0], net.edge.output
+    mixed = torch.einsum("oi,ihw->ohw", branch[0].weight[:, :, 0, 0], cells).reshape(4, 8, 16)
+    mean, variance = mixed.mean((1, 2), keepdim=True), mixed.var((1, 2), keepdim=True, unbiased=False)
+    normed = ((mixed - mean) / (variance + 1e-5).sqrt()).reshape(32, 4, 4).relu()
+    logits = torch.einsum("i,ihw->hw", output.weight[0, :, 0, 0], normed) + output.bias
+    torch.testing.assert_close(net.edge_logits(x[None], least=16)[0, 0], logits[:2, :3], rtol=1e-4, atol=1e-5)

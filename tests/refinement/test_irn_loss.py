@@ -34,14 +34,16 @@ def path(dy, dx):
     ]
 
 
-def by_loop(edge, displacement, labels, radius):
-    """Every pair of cells, one at a time."""
+def by_loop(edge, displacement, labels, radius, room=0):
+    """Every pair of cells, one at a time, whose first one has room to its left, right and below."""
     batch, height, width = labels.shape
     edge, shift, labels = edge[:, 0].sigmoid().tolist(), displacement.tolist(), labels.tolist()
     kinds = {kind: [] for kind in ("fg", "bg", "different", "fg move", "bg move")}
     cells = [(y, x) for y in range(height) for x in range(width)]
     for b in range(batch):
         for i, (y, x) in enumerate(cells):
+            if x < room or x + room >= width or y + room >= height:
+                continue
             for v, u in cells[i + 1 :]:
                 first, second = labels[b][y][x], labels[b][v][u]
                 if (v - y) ** 2 + (u - x) ** 2 >= radius**2 or 255 in (first, second):
@@ -70,6 +72,40 @@ def test_all_terms_equal_a_loop_over_pairs_and_path_cells(radius):
     for name in TERMS:
         assert expected[name] > 0
         assert ours[name].item() == pytest.approx(expected[name], rel=1e-10)
+
+
+@pytest.mark.parametrize("radius, room", [(2, 1), (4, 3), (4, 1)])
+def test_pairs_with_room_equal_the_same_loop(radius, room):
+    inputs = make()
+    ours, expected = relation_loss(*inputs, radius=radius, room=room), by_loop(*inputs, radius, room)
+    for name in TERMS:
+        assert expected[name] > 0 and ours[name].item() == pytest.approx(expected[name], rel=1e-10)
+        assert expected[name] != by_loop(*inputs, radius)[name]
+
+
+def test_first_cells_with_room_by_hand():
+    """3x4 cells, radius 2: the first cells are the inner two of the first two rows, each with all four partners."""
+    cells = [(y, x) for y in range(3) for x in range(4)]
+    counted = set()
+    for i, first in enumerate(cells):
+        for second in cells[i + 1 :]:
+            labels = torch.full((1, 3, 4), 255)
+            labels[0, first[0], first[1]] = labels[0, second[0], second[1]] = 1
+            losses = relation_loss(torch.zeros(1, 1, 3, 4, dtype=torch.float64), None, labels, radius=2, room=1)
+            if losses["positive"] > 0:
+                counted.add((first, second))
+                assert losses["positive"].item() == pytest.approx(-math.log(0.5 + 1e-5) / 2)
+    partners = [(0, 1), (1, -1), (1, 0), (1, 1)]
+    assert counted == {((y, x), (y + dy, x + dx)) for y in (0, 1) for x in (1, 2) for dy, dx in partners}
+
+
+def test_pairs_with_room_need_a_grid_that_has_some():
+    edge, _, labels = make(9, 18, batch=1)
+    assert relation_loss(*make(10, 19, batch=1), radius=10, room=9)["loss"] > 0
+    with pytest.raises(UserError, match='9x18 cells has no pair.*irn.pairs="inside"'):
+        relation_loss(edge, None, labels, radius=10, room=9)
+    with pytest.raises(UserError, match="room is -1"):
+        relation_loss(edge, None, labels, room=-1)
 
 
 def test_two_cells_by_hand():

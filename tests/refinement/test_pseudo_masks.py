@@ -160,6 +160,32 @@ def test_pixels_that_are_equally_sure_are_treated_alike():
     assert confidence_mask(np.zeros((0, 2, 3), np.float32), np.zeros((2, 3), np.uint8)).all()
 
 
+def test_confidence_by_rank_keeps_exactly_half_rounded_down():
+    scores = np.array([[[0.9, 0.5, 0.75, 0.3, 0.1, 0.0, 0.2]], [[0.0, 0.0, 0.7, 0.0, 0.0, 0.0, 0.0]]], np.float32)
+    mask = pseudo_mask(scores, np.array([3, 8]))
+    trusted = confidence_mask(scores, mask, trust="rank")
+    assert trusted.tolist() == [[True, True, False, False, False, True, False]]  # of three background pixels one
+    assert confidence_mask(scores, mask, keep=1.0, trust="rank").all()
+    assert not confidence_mask(np.zeros((0, 1, 1), np.float32), np.zeros((1, 1), np.uint8), trust="rank").any()
+
+
+def test_confidence_by_rank_equals_a_sort_of_pixels():
+    rng = np.random.default_rng(2)
+    scores = rng.integers(0, 6, (3, 12, 15)).astype(np.float32) / 5  # many ties
+    mask = pseudo_mask(scores, np.array([2, 5, 9]), threshold=0.5)
+    for keep in (0.1, 0.5, 0.8):
+        expected = np.zeros(mask.shape, bool)
+        for index in np.unique(mask):
+            places = [(y, x) for y in range(12) for x in range(15) if mask[y, x] == index]
+            ranked = {p: sorted([0.5, *map(float, scores[:, p[0], p[1]])]) for p in places}
+            surest = sorted(places, key=lambda p: (ranked[p][-2] - ranked[p][-1], *p))  # noqa: B023
+            for place in surest[: int(keep * len(places))]:
+                expected[place] = True
+        ours = confidence_mask(scores, mask, threshold=0.5, keep=keep, trust="rank")
+        assert np.array_equal(ours, expected)
+        assert (ours <= confidence_mask(scores, mask, threshold=0.5, keep=keep)).all()
+
+
 def test_confidence_mirrors_with_the_image():
     scores = np.random.default_rng(1).random((2, 7, 8)).astype(np.float32)
     mask = pseudo_mask(scores, np.array([1, 2]))
@@ -173,3 +199,5 @@ def test_confidence_refuses_wrong_input(keep):
         confidence_mask(np.zeros((1, 2, 3), np.float32), np.zeros((2, 3), np.uint8), keep=keep)
     with pytest.raises(UserError, match="n,H,W and H,W"):
         confidence_mask(np.zeros((1, 2, 3), np.float32), np.zeros((3, 2), np.uint8))
+    with pytest.raises(UserError, match="trust is 'ranks'; did you mean 'rank'"):
+        confidence_mask(np.zeros((1, 2, 3), np.float32), np.zeros((2, 3), np.uint8), trust="ranks")

@@ -50,6 +50,16 @@ def test_segmentation_of_the_full_size_presets():
     assert load_config("coco").segmentation.epochs == 40
 
 
+def test_relations_of_the_full_size_presets_are_the_releases_where_the_text_is_silent():
+    irn = {name: load_config(name).irn for name in PRESETS}
+    for name in ("voc", "voc_released", "coco"):
+        assert (irn[name].momentum, irn[name].pad, irn[name].lr_edge, irn[name].lr_displacement) == (1e-4, 512, 0.1, 1)
+    for name in ("tiny", "small", "folder"):
+        assert (irn[name].momentum, irn[name].pad) == (0.9, 0)
+    assert {name for name in PRESETS if irn[name].pairs == "released"} == {"voc_released"}
+    assert {name for name in PRESETS if load_config(name).pseudo.trust == "rank"} == {"voc_released"}
+
+
 def test_overrides_replace_values_and_nothing_else():
     changes = {"cam.epochs": 5, "data.scenes.size": 64, "inference.scales": [1, 0.5], "seeds": [3, 4]}
     config = load_config("tiny", changes)
@@ -138,10 +148,14 @@ def test_value_of_another_type(key, value, type_name):
         ("irn.foreground", 1.1),
         ("irn.background", 0.5),
         ("irn.radius", 1),
+        ("irn.pairs", "all"),
+        ("irn.momentum", 1.0),
+        ("irn.pad", -1),
         ("irn.scale", [1.5, 0.5]),
         ("pseudo.beta", 0),
         ("pseudo.steps", -1),
         ("pseudo.keep", 0),
+        ("pseudo.trust", "best"),
         ("pseudo.threshold", 2),
         ("seeds", []),
         ("seeds", [-1]),

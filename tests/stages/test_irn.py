@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,12 +16,16 @@ from PIL import Image
 from sscnb.datasets.images import read_mask
 from sscnb.errors import UserError
 from sscnb.evaluation.masks import ConfusionMatrix
+from sscnb.networks.tensors import to_tensor
+from sscnb.refinement.irn import edge_map
+from sscnb.refinement.irn_loss import labels_on_grid, relation_loss
 from sscnb.refinement.pseudo_masks import confidence_mask, ir_label, pseudo_mask
+from sscnb.settings.config import override
 from sscnb.stages import irn as stage_irn
 from sscnb.stages import pseudo as stage_pseudo
 from sscnb.stages.cam import infer_cams, train_cam
 from sscnb.stages.data import prepare_data
-from sscnb.stages.irn import irn_stage, load_irn, make_ir_labels, train_irn
+from sscnb.stages.irn import RelationObjective, irn_stage, load_irn, make_ir_labels, train_irn
 from sscnb.stages.pseudo import evaluate_pseudo_masks, load_confidence, load_walk, make_pseudo_masks, walk
 from sscnb.stages.run import open_run
 from sscnb.stages.seeds import evaluate_seeds, load_cams
@@ -167,6 +172,40 @@ def test_the_walk_stays_where_it_is_without_steps(finished):
     assert torch.equal(still, cams * (1 - edge))
 
 
+def test_edges_are_those_of_the_image_on_the_canvas_that_the_settings_name(finished):
+    net, image_id = load_irn(finished, "baseline", 0), finished.dataset().ids("train")[0]
+    image = to_tensor(finished.dataset().image(image_id))
+    # Only to look at: the network is the one that was trained without.
+    wide = replace(finished, config=override(finished.config, {"irn.pad": 160}))
+    for run, pad in ((finished, 0), (wide, 160)):
+        assert torch.equal(walk(run, net, "baseline", 0, image_id)[0], edge_map(net, image, pad=pad))
+
+
+def test_the_mean_displacement_is_that_of_the_same_canvas(run):
+    (run.irn_folder("baseline") / "settings.json").unlink()
+    for name in ("checkpoint.pt", "results.json"):
+        (run.irn_folder("baseline") / name).unlink()
+    wide, dataset = small(run.folder, irn__pad=96), run.dataset()
+    told = train_irn(wide)["mean_displacement"]
+    canvas = torch.zeros(12, 3, 96, 96)
+    for place, image_id in zip(canvas, dataset.ids("train"), strict=True):
+        place[:, :64, :64] = to_tensor(dataset.image(image_id))
+    net = load_irn(wide, "baseline", 0).train()  # in training nothing is subtracted
+    net.backbone.eval()
+    with torch.no_grad():
+        assert told == pytest.approx(net(canvas)[1].mean((0, 2, 3)).tolist(), rel=1e-4)
+
+
+def test_the_objective_takes_the_pairs_that_the_settings_name(finished):
+    net, settings = load_irn(finished, "baseline", 0), finished.config.irn
+    batch = {"image": torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))}
+    batch["target"] = (torch.arange(64) // 20 % 2).expand(2, 64, 64)
+    edge, displacement = net(batch["image"])
+    for pairs, room in (("inside", 0), ("released", 3)):
+        expected = relation_loss(edge, displacement, labels_on_grid(batch["target"]), radius=4, room=room)
+        assert RelationObjective(net, replace(settings, pairs=pairs))(batch, 0)["loss"] == expected["loss"]
+
+
 def test_rows_name_variant_seed_split_crf_and_threshold(finished):
     rows = [row for row in finished.rows() if row["stage"] in ("ir_labels", "irn", "pseudo", "pseudo_eval")]
     assert {row["stage"] for row in rows} == {"ir_labels", "irn", "pseudo", "pseudo_eval"}
@@ -225,6 +264,7 @@ def test_the_network_depends_on_its_own_settings_alone(finished):
 
     assert digest() == digest(irn__workers=3, pseudo__workers=3, pseudo__threshold=0.4, irn__foreground=0.4)
     assert digest() != digest(irn__radius=5) and digest() != digest(irn__displacement=False)
+    assert len({digest(), digest(irn__pad=96), digest(irn__pairs="released"), digest(irn__momentum=1e-4)}) == 4
     assert "ir_labels" in refusal(make_ir_labels, small(finished.folder, irn__foreground=0.4))
     assert "threshold 0.25 there, 0.4 here" in refusal(make_pseudo_masks, small(finished.folder, pseudo__threshold=0.4))
 
