@@ -87,7 +87,7 @@ def test_what_was_written_before_the_meeting_is_there_after_it(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lost", [0, 1, 2])
+@pytest.mark.parametrize("lost", [0, 2])
 def test_one_that_ends_is_noticed_by_the_others(lost):
     began = time.monotonic()
     code = f"wait_for_others('first')\nif rank() == {lost}: raise SystemExit(3)\nwait_for_others('in the second place')"
@@ -104,7 +104,7 @@ def test_one_that_ends_is_noticed_by_the_others(lost):
 def test_patience_ends():
     code = (
         "import time; wait_for_others('first')\n"
-        "if rank(): time.sleep(20)\n"
+        "if rank(): time.sleep(8)\n"
         "wait_for_others('last', timedelta(seconds=2))"
     )
     began = time.monotonic()
