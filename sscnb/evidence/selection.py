@@ -18,8 +18,8 @@ def ranked(values: Values) -> list[str]:
 
 def gains(before: Values, after: Values) -> dict[str, float]:
     """Return what each image gains, as far as both values are known."""
-    both = (i for i, value in after.items() if value is not None and before.get(i) is not None)
-    return {i: after[i] - before[i] for i in both}
+    pairs = ((image_id, before.get(image_id), value) for image_id, value in after.items())
+    return {image_id: new - old for image_id, old, new in pairs if old is not None and new is not None}
 
 
 def strongest_failures(failures: Sequence[Mapping[str, Any]], kind: str, number: int = 3) -> list[Mapping[str, Any]]:

@@ -6,11 +6,12 @@ A view is a function of an image's id and the image H,W,3 uint8; it returns a pi
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from torch import nn
 
 from sscnb.datasets import IGNORE, Dataset, read_mask
 from sscnb.evaluation import seed_from_activation
 from sscnb.evidence import figures
-from sscnb.segmentation import DeepLabV2, predict_mask
+from sscnb.segmentation import predict_mask
 from sscnb.settings import VARIANTS, SegmentationSettings, find_variant
 from sscnb.stages import Run, load_cams, load_confidence, load_network, load_walk, read_prediction
 
@@ -97,7 +98,7 @@ def prediction(run: Run, source: str) -> View:
     return lambda image_id, image: figures.overlay_mask(image, read_prediction(folder, image_id))
 
 
-def network(net: DeepLabV2, settings: SegmentationSettings) -> View:
+def network(net: nn.Module, settings: SegmentationSettings) -> View:
     """Show what a segmentation network makes of the image."""
     return lambda image_id, image: figures.overlay_mask(image, predict_mask(net, image, settings))
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sscnb.errors import UserError
 from sscnb.method.cam import CAMNet, classification_loss
 from sscnb.method.drs import Suppression
 from sscnb.method.modulation import alignment_loss
@@ -70,6 +71,8 @@ class Objective(nn.Module):
         `without` sets channels of these features to 0 first; channel c of the CAM features is that of class c.
         """
         _, features, stages = self.net.forward_stages(images)
+        if self.decoder is None:
+            raise UserError(f"variant {self.variant.title!r} has no decoder; expected one with reconstruction.")
         if self.variant.reconstruction == "early":
             features = stages[self.reconstruction.early_stage]
         if len(without):

@@ -28,9 +28,10 @@ def modulate(run: Run, net: CAMNet, image_id: str) -> tuple[Sample, Maps]:
     dataset, settings = cached_dataset(run), run.config.modulation
     regions = read_superpixels(run.folder / "superpixels" / f"{image_id}.png")
     sample = resize_long(Sample(dataset.image(image_id), regions), run.config.cam.crop)
+    ids = torch.from_numpy(np.asarray(sample.superpixels, np.int64))
     maps = self_modulate(
         net(to_tensor(sample.image)[None].to(device()))[1],
-        torch.from_numpy(sample.superpixels.astype(np.int64))[None].to(device()),
+        ids[None].to(device()),
         torch.from_numpy(dataset.labels(image_id))[None].to(device()),
         threshold=settings.threshold,
         erosion=settings.erosion,

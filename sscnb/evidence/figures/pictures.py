@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from sscnb.datasets import Dataset
@@ -29,8 +30,8 @@ def picture_grid(
     height, width = rows[0][0].shape[:2]
     shape = (len(rows), max(len(row) for row in rows))
     size = (shape[1] * side, shape[0] * side * height / width + 0.25)
-    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+    layout = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout=layout)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
