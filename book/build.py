@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 from PIL import Image
 
@@ -146,11 +147,11 @@ def copy_figure(source: Path, target: Path) -> None:
     if source.is_file():
         shutil.copy(source, target)
         return
-    figure, axis = figures.plt.subplots(figsize=(6, 1))
+    figure, axis = plt.subplots(figsize=(6, 1))
     axis.axis("off")
     axis.text(0.5, 0.5, "not run: the variants of this run do not include it", ha="center", va="center")
     figures.save(figure, target)
-    figures.plt.close(figure)
+    plt.close(figure)
 
 
 def check_current(source: Path, executed: Path) -> None:

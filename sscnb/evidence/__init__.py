@@ -1,6 +1,6 @@
 """From result rows to tables, claims and figures, with the paper's own beside them."""
 
-from sscnb.evidence import figures, paper
+from sscnb.evidence import comparison, figures, paper, selection, shares, views
 from sscnb.evidence.claims import claims_table
 from sscnb.evidence.cost import measure_step, prepare_step
 from sscnb.evidence.effects import effects_table, sweep_table
@@ -12,6 +12,7 @@ from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table
 
 __all__ = [
     "claims_table",
+    "comparison",
     "describe_rows",
     "effects_table",
     "estimate_step",
@@ -27,7 +28,10 @@ __all__ = [
     "prepare_step",
     "reference_rows",
     "segmentation_table",
+    "selection",
+    "shares",
     "sweep_table",
+    "views",
     "write_explorer",
     "write_report",
 ]

@@ -21,7 +21,7 @@ Sets = Mapping[str, Rows]
 _SUPERVISION = {"I": "labels", "I+S": "labels, saliency", "I+O": "labels, other images", "I+L": "labels, language"}
 _BACKBONES = {"R50": "ResNet-50", "R101": "ResNet-101", "WR38": "WideResNet-38", "VIT-B": "ViT-B", "VGG16": "VGG-16"}
 _HEADS = {"seed": "seed", "with_irn": "with IRN", "val": "val", "test": "test", "miou": "mIoU", "gpu_gb": "GB"}
-_LOSSES = {"drs": "none", "cdr_l1": "L1", "cdr_l2": "L2", "drs+cdr": "perceptual"}
+LOSSES = {"drs": "none", "cdr_l1": "L1", "cdr_l2": "L2", "drs+cdr": "perceptual"}  # Table VIII
 
 
 def evidence_table(number: int, sets: Sets, costs: Rows = ()) -> str:
@@ -195,7 +195,7 @@ def _loss_table(sets: Sets) -> str:
     head = ["reconstruction loss", "paper: VOC 2012 train", *sets]
     lines = [
         [name, f"{value:.1f}", *(_value(rows, "seed/mIoU", variant=variant) for rows in sets.values())]
-        for (variant, name), value in zip(_LOSSES.items(), paper.load(8)["miou"], strict=True)
+        for (variant, name), value in zip(LOSSES.items(), paper.load(8)["miou"], strict=True)
     ]
     return markdown_table(head, lines, numbers=len(head) - 1)
 

@@ -5,6 +5,7 @@ from sscnb.method.drs import Suppression, suppress
 from sscnb.method.modulation import Modulation, alignment_loss, erode, region_mean, self_modulate
 from sscnb.method.objective import Objective, build_objective, build_optimizers, build_perceptual
 from sscnb.method.perceptual import PerceptualLoss, pixel_loss
+from sscnb.method.reach import mean_colours, mean_distances
 from sscnb.method.reconstruction import ReconstructionNet
 from sscnb.method.superpixels import (
     boundaries,
@@ -32,6 +33,8 @@ __all__ = [
     "class_activation",
     "classification_loss",
     "erode",
+    "mean_colours",
+    "mean_distances",
     "multi_scale_activation",
     "pixel_loss",
     "read_superpixels",

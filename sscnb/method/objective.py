@@ -1,6 +1,6 @@
 """The training objective of the CAM network: classification, reconstruction and alignment together (Eq. 10)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -65,13 +65,20 @@ class Objective(nn.Module):
                 loss = loss + self.modulation.beta * losses["alignment"]
         return {"loss": loss, **losses}
 
-    def rebuild(self, images: Tensor) -> Tensor:
-        """Rebuild images B,3,S,S from the features that the variant reads; needs a decoder."""
+    def rebuild(self, images: Tensor, *, without: Sequence[int] = ()) -> Tensor:
+        """Rebuild images B,3,S,S from the features that the variant reads; needs a decoder.
+
+        `without` sets channels of these features to 0 first; channel c of the CAM features is that of class c.
+        """
         _, features, stages = self.net.forward_stages(images)
-        early = self.variant.reconstruction == "early"
         if self.decoder is None:
             raise UserError(f"variant {self.variant.title!r} has no decoder; expected one with reconstruction.")
-        return self.decoder(stages[self.reconstruction.early_stage] if early else features)
+        if self.variant.reconstruction == "early":
+            features = stages[self.reconstruction.early_stage]
+        if len(without):
+            features = features.clone()
+            features[:, list(without)] = 0
+        return self.decoder(features)
 
     def reconstruction_loss(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Compare the rebuilt image with the input as the variant says: perceptual (Eq. 6), L1 or L2."""

@@ -4,12 +4,14 @@ from sscnb.refinement.affinity import affinities, pair_offsets
 from sscnb.refinement.crf import refine_probabilities, require_crf
 from sscnb.refinement.irn import IRN, edge_map, set_mean_displacement
 from sscnb.refinement.irn_loss import labels_on_grid, relation_loss
+from sscnb.refinement.one_cell import cell_affinities, strongest_cell, walk_from
 from sscnb.refinement.pseudo_masks import confidence_mask, ir_label, pseudo_mask, walk_scores
 from sscnb.refinement.walk import random_walk
 
 __all__ = [
     "IRN",
     "affinities",
+    "cell_affinities",
     "confidence_mask",
     "edge_map",
     "ir_label",
@@ -21,5 +23,7 @@ __all__ = [
     "relation_loss",
     "require_crf",
     "set_mean_displacement",
+    "strongest_cell",
+    "walk_from",
     "walk_scores",
 ]

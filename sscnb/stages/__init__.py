@@ -4,10 +4,12 @@ from sscnb.stages.by_name import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VAR
 from sscnb.stages.cam import infer_cams, load_cam_net, load_objective, train_cam
 from sscnb.stages.data import make_superpixels, prepare_data
 from sscnb.stages.irn import load_irn, make_ir_labels, resized, train_irn
+from sscnb.stages.modulation import modulate, modulation_lift
 from sscnb.stages.notebook import begin
 from sscnb.stages.predictions import evaluate_segmentation, predict_split, read_prediction
 from sscnb.stages.provenance import project_root, provenance, stamp_code
 from sscnb.stages.pseudo import evaluate_pseudo_masks, load_confidence, load_walk, make_pseudo_masks, walk
+from sscnb.stages.reconstruction import class_contribution, decoder_input, rebuild_image
 from sscnb.stages.run import Run, open_run
 from sscnb.stages.seeds import evaluate_seeds, load_cams
 from sscnb.stages.segmentation import load_network, load_segmentation, train_segmentation
@@ -22,6 +24,8 @@ __all__ = [
     "Stage",
     "VARIANT_STAGES",
     "begin",
+    "class_contribution",
+    "decoder_input",
     "evaluate_pseudo_masks",
     "evaluate_seeds",
     "evaluate_segmentation",
@@ -38,12 +42,15 @@ __all__ = [
     "make_ir_labels",
     "make_pseudo_masks",
     "make_superpixels",
+    "modulate",
+    "modulation_lift",
     "open_run",
     "predict_split",
     "prepare_data",
     "project_root",
     "provenance",
     "read_prediction",
+    "rebuild_image",
     "resized",
     "stamp_code",
     "train_cam",

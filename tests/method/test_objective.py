@@ -90,6 +90,15 @@ def test_what_is_rebuilt_has_the_images_size(name, stride, batch):
     assert objective.rebuild(batch["image"]).shape == batch["image"].shape
 
 
+def test_rebuilding_without_a_class_is_rebuilding_from_features_that_lack_it(batch):
+    objective, _ = objective_of("drs+cdr")
+    _, features = objective.net(batch["image"])
+    lacking = features.clone()
+    lacking[:, [0, 2]] = 0
+    torch.testing.assert_close(objective.rebuild(batch["image"], without=[0, 2]), objective.decoder(lacking))
+    assert not torch.allclose(objective.rebuild(batch["image"], without=[1]), objective.decoder(features))
+
+
 def test_alignment_waits_for_the_warm_up(batch):
     objective, _ = objective_of("ssc@modulation.warmup_epochs=2")
     for epoch in (0, 1):

@@ -1,8 +1,10 @@
-"""What every notebook does first: the run folder is found, and a parameter that nothing reads is refused."""
+"""Notebooks: what each does first finds the run and refuses a parameter that nothing reads; and each is thin."""
 
+import ast
 import os
 from pathlib import Path
 
+import nbformat
 import numpy
 import pytest
 
@@ -11,6 +13,8 @@ from sscnb.settings.config import load_config
 from sscnb.stages.notebook import PARAMETERS, begin
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONGEST = 16  # lines of code in a cell: what is longer belongs to a stage or to sscnb.evidence
 
 
 @pytest.fixture
@@ -90,3 +94,34 @@ def test_missing_parameters_take_their_defaults(names):
         == 0
     )
     assert set(PARAMETERS) == {"preset", "run_dir", "data_root", "seed", "overrides"}
+
+
+def lines_of_code(source: str) -> int:
+    """Count the lines of a cell that are not empty and belong to no import."""
+    imports = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports |= set(range(node.lineno, node.end_lineno + 1))
+    lines = enumerate(source.splitlines(), start=1)
+    return sum(bool(line.strip()) for number, line in lines if number not in imports)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_thin(path):
+    cells = nbformat.read(path, 4).cells
+    code = {cell.id: lines_of_code(cell.source) for cell in cells if cell.cell_type == "code"}
+    assert code and {name: lines for name, lines in code.items() if lines > LONGEST} == {}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_second_cell_has_the_parameters(path):
+    cells = nbformat.read(path, 4).cells
+    tagged = [place for place, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    assert tagged == [1] and cells[1].cell_type == "code"
+    names = {}
+    exec(cells[1].source, names)
+    assert set(PARAMETERS) == {name for name in names if not name.startswith("_")}
+
+
+def test_imports_and_empty_lines_are_no_code():
+    assert lines_of_code("from a import (\n    b,\n    c,\n)\nimport d\n\nx = b(\n    c\n)\n# why\n") == 4

@@ -1,0 +1,71 @@
+"""Lines: losses over epochs, measures along the threshold, measures along a parameter."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sscnb.evidence.figures.style import COLOURS
+
+_SYMBOLS = {"beta_p": r"$\beta_p$", "beta_a": r"$\beta_a$", "r": "$r$"}
+
+
+def loss_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+    """Draw each loss over the epochs, one panel a loss, one line a variant."""
+    kinds = list(dict.fromkeys(k for h in histories.values() for k in h[0] if k not in ("epoch", "seconds", "loss")))
+    figure, axes = plt.subplots(1, len(kinds), figsize=(3.1 * len(kinds), 2.6), squeeze=False, layout="constrained")
+    for axis, kind in zip(axes[0], kinds, strict=True):
+        for colour, (name, history) in zip(cycle(COLOURS), histories.items(), strict=False):
+            points = [(e["epoch"] + 1, e[kind]) for e in history if kind in e]
+            if points:
+                axis.plot(*zip(*points, strict=True), marker="o", markersize=3, color=colour, label=name)
+        axis.set(title=f"{kind} loss", xlabel="epoch")
+        axis.set_ylim(bottom=0)
+    if len(histories) > 1:
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def threshold_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], fixed: float) -> Figure:
+    """Draw seed mIoU, over- and under-activation against the threshold, one line a variant.
+
+    The dot marks each curve's best mIoU, which is known only with ground truth; the dashed line the fixed threshold.
+    """
+    panels = {"mIoU": "mIoU (%)", "over": "over-activation (%)", "under": "under-activation (%)"}
+    figure, axes = plt.subplots(1, 3, figsize=(9.4, 2.9), layout="constrained")
+    for axis, (key, title) in zip(axes, panels.items(), strict=True):
+        for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
+            x, y = np.array(curve["threshold"]), 100 * np.array(curve[key])
+            axis.plot(x, y, color=colour, label=name)
+            if key == "mIoU":
+                axis.plot(x[y.argmax()], y.max(), "o", color=colour, markersize=4)
+        axis.axvline(fixed, color="0.5", linestyle="--", linewidth=1)
+        axis.set(xlabel="threshold", title=title, xlim=(0, 1))
+        axis.set_ylim(bottom=0)
+    if len(curves) > 1:
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def sweep_curves(table: pd.DataFrame, column: str) -> Figure:
+    """Draw seed mIoU along each parameter of Fig. 7, one panel a parameter; "not run" where nothing was measured.
+
+    Args:
+        table: of `comparison.sweeps`.
+        column: of the table, whose values are drawn.
+    """
+    groups = dict(list(table.groupby("parameter", sort=False)))
+    figure, axes = plt.subplots(1, len(groups), figsize=(9, 2.4), sharey=True, squeeze=False)
+    for axis, (parameter, group) in zip(axes[0], groups.items(), strict=True):
+        points = group[["value", column]].dropna().astype(float)
+        if len(points):
+            axis.plot(points["value"], points[column], marker="o")
+        else:
+            axis.text(0.5, 0.5, "not run", ha="center", transform=axis.transAxes)
+        axis.set(xlabel=_SYMBOLS[parameter], xscale="linear" if parameter == "r" else "log")
+    axes[0][0].set_ylabel("seed mIoU (%)")
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,80 @@
+"""The chapters' tables: the paper's numbers as printed, a run's beside them, "not run" otherwise."""
+
+import pandas as pd
+
+from sscnb.evidence import comparison, mean_and_deviation, paper
+from sscnb.settings import SWEEPS, VARIANTS, load_config
+
+
+def row(metric, value, variant="ssc", seed=0):
+    return {"metric": metric, "value": value, "variant": variant, "seed": seed, "split": "train"}
+
+
+SEEDS = mean_and_deviation([row("seed/mIoU", 0.5), row("seed/mIoU", 0.25, "drs+cdr")], ["seed/mIoU", "seed/over"])
+
+
+def test_the_ladder_is_table_vii_beside_the_run():
+    table = comparison.ladder(SEEDS)
+    assert table["paper (VOC train)"].tolist() == paper.load(7)["miou"].tolist()
+    assert table.index[0] == "baseline" and table.index[-1] == VARIANTS["ssc"].title
+    assert table.loc["+ DRS + CDR", "seed/mIoU"] == "25.0" and table.loc["baseline", "seed/mIoU"] == "not run"
+    assert table.loc["+ DRS + CDR", "seed/over"] == "not run"
+
+
+def test_losses_are_table_viii_and_the_early_features():
+    table = comparison.losses(SEEDS)
+    assert table["paper (VOC train)"].tolist() == [*paper.load(8)["miou"], paper.load(7)["miou"][2]]
+    assert table.index.tolist() == [
+        "+ DRS",
+        *(VARIANTS[v].title for v in ("cdr_l1", "cdr_l2", "drs+cdr", "drs+cdr_early")),
+    ]
+    assert table["seed/mIoU"].tolist() == ["not run", "not run", "not run", "25.0", "not run"]
+
+
+def test_sweeps_have_every_value_of_fig_7_and_one_seeds_measures():
+    config = load_config("tiny")
+    rows = [row("seed/mIoU", 0.5), row("seed/mIoU", 0.6, seed=1), row("seed/over", 0.7)]
+    kept = [row("seed/mIoU", 0.25, "ssc@modulation.beta=2")]
+    table = comparison.sweeps(config, rows, kept, seed=0)
+    assert len(table) == sum(len(values) for values in SWEEPS.values())
+    assert table[table["variant"] == "ssc"]["this run"].dropna().unique().tolist() == [50]
+    (known,) = table[table["kept"].notna()].to_dict("records")
+    assert (known["parameter"], known["value"], known["kept"], known["paper"]) == ("beta_a", 2, 25, "good")
+    by_value = table[table["parameter"] == "r"].set_index("value")["paper"]
+    assert by_value.to_dict() == {2: "lower", 4: "lower", 6: "good", 8: "good", 10: "good", 12: "lower"}
+
+
+def test_refinement_is_table_ii_and_the_variants_that_were_run():
+    table = mean_and_deviation([row("seed/mIoU", 0.5), row("pseudo/mIoU", 0.625)], ["seed/mIoU", "pseudo/mIoU"])
+    shown = comparison.refinement(table, ["baseline", "ssc"], "mine")
+    printed = paper.load(2)
+    assert len(shown) == len(printed) + 1
+    assert shown.iloc[-1].tolist() == [f"mine: {VARIANTS['ssc'].title}", "50.0", "62.5"]
+    assert shown.iloc[0].tolist()[1:] == [f"{printed['seed'][0]:.1f}", f"{printed['with_irn'][0]:.1f}"]
+
+
+def test_segmentation_has_the_papers_rows_and_the_best_of_those_with_labels_alone():
+    table = mean_and_deviation([row("segmentation/mIoU", 0.5, "truth")], ["segmentation/mIoU"])
+    shown = comparison.segmentation(table, {"ssc": "SSC", "truth": "true masks"}, "mine")
+    assert shown.iloc[-2:].to_numpy().tolist() == [["SSC (mine)", "not measured"], ["true masks (mine)", "50.0"]]
+    for number, data in comparison.SEGMENTATIONS.items():
+        printed = paper.load(number)
+        ours, others = printed[printed["ours"]], printed[~printed["ours"] & (printed["sup"] == "I")]
+        expected = {
+            f"{name} (paper, {data})": f"{value:.1f}" for name, value in zip(ours["method"], ours["val"], strict=True)
+        }
+        found = shown[shown["learned from"].str.endswith(f"(paper, {data})")].set_index("learned from").iloc[:, 0]
+        assert found.iloc[0] == f"{others['val'].max():.1f}" and found.iloc[1:].to_dict() == expected
+
+
+def test_failures_are_counted_by_kind_with_the_most_frequent_pairs():
+    cases = [("look-alike", 1, 2)] * 3 + [("look-alike", 2, 1), ("background", 0, 2)]
+    failures = [{"kind": kind, "class": true, "taken_as": taken} for kind, true, taken in cases]
+    table = comparison.failures({"SSC": failures, "true masks": []}, ["background", "cow", "dog"], most=1)
+    assert table.to_numpy().tolist() == [
+        ["SSC", "background", 1, "background as dog (1)"],
+        ["SSC", "look-alike", 4, "cow as dog (3)"],
+        ["true masks", "background", 0, ""],
+        ["true masks", "look-alike", 0, ""],
+    ]
+    assert isinstance(table, pd.DataFrame) and comparison.failures({}, ["background"]).empty

@@ -1,0 +1,96 @@
+"""What chapters 03 and 04 look at: images as a decoder takes them, what it rebuilds, and what modulation asks for."""
+
+import numpy as np
+import pytest
+import torch
+
+from sscnb.method.modulation import self_modulate
+from sscnb.method.objective import build_objective
+from sscnb.method.superpixels import segment_files
+from sscnb.networks.tensors import to_image, to_tensor
+from sscnb.settings.config import load_config
+from sscnb.settings.variants import find_variant
+from sscnb.stages.modulation import lift, modulate, modulation_lift
+from sscnb.stages.reconstruction import class_contribution, decoder_input, rebuild_image
+from sscnb.stages.run import open_run
+
+SMALL = {"cam.crop": 64, "cam.weights": "random", "reconstruction.loss_weights": "random", "reconstruction.width": 8}
+
+
+@pytest.fixture
+def run(tmp_path, photographs):
+    """A run on photographs with their superpixels, without any training."""
+    run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(photographs), overrides=SMALL)
+    run.dataset_folder.symlink_to(photographs)
+    paths = {i: run.dataset().image_path(i) for i in ("000", "002")}
+    segment_files(paths, run.folder / "superpixels", workers=1, progress=False)
+    return run
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    parts, config = find_variant("drs+cdr", load_config("folder", SMALL))
+    return build_objective(config, parts, 2, trained=True).eval()
+
+
+def test_a_decoder_gets_whole_cells_of_16_pixels(run):
+    images = decoder_input(run, "000")
+    assert images.shape == (1, 3, 48, 64)
+    torch.testing.assert_close(images[0], to_tensor(run.dataset().image("000")))
+    assert decoder_input(run, "001").shape == (1, 3, 48, 64)  # 56 x 64 loses half a cell
+
+
+def test_the_image_comes_first_and_each_networks_own_after_it(run, network):
+    pictures = rebuild_image(run, [network, network], "000")
+    images = decoder_input(run, "000")
+    assert np.array_equal(pictures[0], run.dataset().image("000"))
+    with torch.no_grad():
+        expected = to_image(network.rebuild(images)[0])
+    assert all(np.array_equal(picture, expected) for picture in pictures[1:]) and len(pictures) == 3
+
+
+def test_what_a_class_adds_is_what_its_channel_changes(run, network):
+    image, whole, rest, change = class_contribution(run, network, "000")
+    images = decoder_input(run, "000")
+    (present,) = np.flatnonzero(run.dataset().labels("000"))
+    with torch.no_grad():
+        _, features = network.net(images)
+        features[:, present] = 0
+        without, all_of_it = network.decoder(features)[0], network.rebuild(images)[0]
+    assert np.array_equal(image, run.dataset().image("000"))
+    assert np.array_equal(whole, to_image(all_of_it)) and np.array_equal(rest, to_image(without))
+    difference = (all_of_it - without).abs().mean(dim=0)
+    np.testing.assert_allclose(change, (difference / difference.max()).numpy(), atol=1e-6)
+    assert change.max() == 1
+
+
+def test_modulation_of_the_first_class_at_half_the_crops_size(run, network):
+    sample, maps = modulate(run, network.net, "002")  # 64 x 64, shows both classes
+    assert max(sample.image.shape[:2]) == 64 == max(sample.superpixels.shape)
+    with torch.no_grad():
+        features = network.net(to_tensor(sample.image)[None])[1]
+    ids = torch.from_numpy(sample.superpixels.astype(np.int64))[None]
+    settings = run.config.modulation
+    first = torch.tensor([[1.0, 0.0]]) if run.dataset().labels("002")[0] else torch.tensor([[0.0, 1.0]])
+    expected = self_modulate(features, ids, first, threshold=settings.threshold, erosion=settings.erosion)
+    for found, wanted in zip(maps, expected, strict=True):
+        assert found.shape == tuple(side // 2 for side in sample.superpixels.shape)
+        np.testing.assert_allclose(found, wanted[0].float().numpy(), atol=1e-6)
+
+
+def test_lift_counts_every_image_the_same():
+    small = [np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]]), np.ones((1, 2)), np.array([[0.5, 1.0]])]
+    large = [np.zeros((2, 2)), np.full((2, 2), 0.25), np.zeros((2, 2)), np.full((2, 2), 0.25)]
+    assert lift([small, large], threshold=0.25) == {
+        "activation": (0.25, 0.25),
+        "mean of regions": (0.375, 0.5),
+        "target": (0.5, 0.5),
+    }
+
+
+def test_the_lift_of_a_run_is_that_of_its_images(run, network):
+    found = modulation_lift(run, network.net, ["000", "002"])
+    maps = [modulate(run, network.net, i)[1] for i in ("000", "002")]
+    assert found == lift(maps, run.config.inference.threshold)
+    assert found["target"][0] >= found["mean of regions"][0]
