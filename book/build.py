@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import nbformat
 from PIL import Image
+from wing_pages import wing_pages  # beside this file
 
 from sscnb.errors import UserError
 from sscnb.evidence import (
@@ -55,6 +56,9 @@ def main(run_folder: str, build_folder: str) -> int:
     (pages / "generated").mkdir()
     for name, text in generated(run).items():
         (pages / "generated" / name).write_text(text, encoding="utf-8")
+    (pages / "api").mkdir()
+    for name, text in wing_pages().items():
+        (pages / "api" / name).write_text(text, encoding="utf-8")
     for picture in walk_pictures(run).values():
         shutil.copy(picture, pages / "_static")
     # jupyter-book writes to _build/html below the folder it is given.
@@ -80,12 +84,15 @@ def generated(run: Path) -> dict[str, str]:
 
 
 # Jupyter Book loads twice what a live kernel would need; MathJax, being in _static, on every page and once more where
-# there are formulas; and the list of works has a role that its entries do not answer to.
+# there are formulas; the list of works has a role that its entries do not answer to; and the arguments of a function are
+# a list of definitions without anything defined.
 _MENDED = [
     (r"<script>const THEBE_JS_URL.*?</script>", ""),
     (r'<script async="async" src="[^"]*sphinx-thebe\.js[^"]*"></script>', ""),
     (r'<script src="[^"]*tex-svg\.js[^"]*"></script>', ""),
     (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
+    (r'<dl>(\s*<dd><em class="sig-param">.*?)</dl>', r"<span>\1</span>"),
+    (r'<dd>(<em class="sig-param">.*?)</dd>', r'<span class="argument">\1</span>'),
 ]
 
 

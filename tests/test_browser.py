@@ -23,7 +23,7 @@ MARKDOWN = re.compile(r"^\s*\|.*\|\s*$|\*\*\w|\]\(|^\s*(?:```|:::)", re.MULTILIN
 PROBE = """
 const images = [...document.images];
 const text = document.querySelector("article, main, body").cloneNode(true);
-text.querySelectorAll("pre, code, script, style, mjx-container").forEach((e) => e.remove());
+text.querySelectorAll("pre, code, script, style, mjx-container, .sig").forEach((e) => e.remove());
 return {
   scrolls: document.documentElement.scrollWidth - document.documentElement.clientWidth,
   broken: images.filter((i) => i.complete && !i.naturalWidth && i.getAttribute("src")).map((i) => i.src),
@@ -99,8 +99,8 @@ def open_page(browser, path: Path, *, width: int = WIDE, theme: str = "light", q
 
 def pages_of(html: Path) -> list[Path]:
     """Return the pages of the table of contents."""
-    aside = ("index.html", "genindex.html", "search.html")  # a redirection, an empty index, and the search's own test
-    found = [*html.glob("*.html"), *html.glob("notebooks/*.html")]
+    aside = ("index.html", "search.html")  # a redirection, and the search's own test
+    found = [*html.glob("*.html"), *html.glob("notebooks/*.html"), *html.glob("api/*.html")]
     return sorted(path for path in found if path.name not in aside)
 
 
@@ -176,7 +176,7 @@ class _Page(HTMLParser):
 
 
 def test_links_lead_somewhere(html):
-    pages = {path.resolve(): _Page(path) for path in [*pages_of(html), html / "search.html", html / "genindex.html"]}
+    pages = {path.resolve(): _Page(path) for path in [*pages_of(html), html / "search.html"]}
     broken, checked = [], 0
     for path, page in pages.items():
         for link in page.links:
@@ -200,6 +200,7 @@ def test_search_finds_the_random_walk(html, browser):
     found = "return [...document.querySelectorAll('#search-results li a')].map((a) => a.getAttribute('href'))"
     links = WebDriverWait(browser, 20).until(lambda window: window.execute_script(found))
     assert any("try.html" in link for link in links)
+    assert any(link.endswith("api/refinement.html#sscnb.refinement.random_walk") for link in links)
 
 
 def set_slider(browser, label: str, value: float) -> None:

@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def build():
     spec = importlib.util.spec_from_file_location("book_build", ROOT / "book/build.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "book")  # as for a script: what it imports lies beside it
+        spec.loader.exec_module(module)
     return module
 
 
@@ -146,6 +148,8 @@ def test_build_lays_out_pages_and_takes_the_exit_code(build, run, tmp_path, monk
         "generated/results.md",
         "generated/table_9.md",
         "generated/threshold.html",
+        "api/method.md",
+        "api/ground.md",
         "notebooks/02_cam_network_training.ipynb",
     ):
         assert (pages / name).is_file(), name
@@ -215,10 +219,15 @@ def test_rendered_pages_are_mended_and_lighter(build, tmp_path):
     Image.effect_noise((400, 400), 50).save(html / "_images/photo-1.png")
     Image.new("RGB", (9, 9)).save(html / "_images/dot.png")
     pictures = '<a href="../_images/photo-1.png"><img src="../_images/photo-1.png"></a><img src="_images/dot.png">'
-    (html / "page.html").write_text(f"<p>before</p>{thebe}{thebe}{deferred}{plain}{pictures}")
+    argument = '<em class="sig-param">x</em>,'
+    listed = f"<dl><dt>f(<dl>\n<dd>{argument}</dd>\n<dd>{argument}</dd></dl>)</dt><dd>Said.</dd></dl>"
+    page = f"<p>before</p>{thebe}{thebe}{deferred}{plain}{pictures}{listed}"
+    (html / "page.html").write_text(page)
     build.polish(html, [source])
     pictures = pictures.replace("photo-1.png", "photo-1.webp")
-    assert (html / "page.html").read_text() == f"<p>before</p>{deferred}{pictures}"
+    shown = f'<span class="argument">{argument}</span>'
+    listed = f"<dl><dt>f(<span>\n{shown}\n{shown}</span>)</dt><dd>Said.</dd></dl>"
+    assert (html / "page.html").read_text() == f"<p>before</p>{deferred}{pictures}{listed}"
     assert sorted(path.name for path in (html / "_images").iterdir()) == ["dot.png", "photo-1.webp"]
     with Image.open(html / "_images/photo-1.webp") as picture:
         assert picture.size == (400, 400)
@@ -236,4 +245,5 @@ def test_every_page_and_notebook_is_in_the_table_of_contents():
     listed = re.findall(r"(?:file|root): (\S+)", (ROOT / "book/_toc.yml").read_text(encoding="utf-8"))
     pages = [path.stem for path in (ROOT / "book").glob("*.md")]
     pages += [f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")]
+    pages += [f"api/{path.parent.name}" for path in (ROOT / "sscnb").glob("*/__init__.py")] + ["api/ground"]
     assert sorted(listed) == sorted(pages)

@@ -35,5 +35,5 @@ def test_make_knows_the_verbs():
 
 def test_notebooks_and_files_that_are_named_exist():
     notebooks = re.findall(r"`?(notebooks/\w+\.ipynb)", README)
-    for name in notebooks + re.findall(r"`(sscnb/\w+\.py|CITATION\.cff)`", README):
+    for name in notebooks + re.findall(r"`(sscnb/[\w/]+\.py|CITATION\.cff)`", README):
         assert (ROOT / name).is_file(), name

@@ -112,7 +112,7 @@ def class_iou(counts: np.ndarray) -> np.ndarray:
 def foreground_errors(counts: np.ndarray) -> dict[str, float | np.ndarray]:
     """Over- and under-activation of the foreground, the errors that the paper is about (Section I, Fig. 1).
 
-    With n[t, p] pixels of true class t predicted as p, 0 the background, and sums over the objects i, j >= 1:
+    With n[t, p] pixels of true class t predicted as p, 0 the background, and sums over the objects i, j >= 1::
 
         over     = sum_j n[0, j]        / sum_p n[0, p]     background predicted as any object (false-positive rate)
         under    = sum_i n[i, 0]        / sum_ip n[i, p]    object predicted as background (false-negative rate)

@@ -35,7 +35,7 @@ def example_batch(
 def training_step(
     objective: nn.Module, optimizers: list[Optimizer], batch: dict[str, Tensor], epoch: int, *, precision: str = "no"
 ) -> dict[str, Tensor]:
-    """Take one step of `sscnb.networks.training.fit`, without its data loading, and return the losses.
+    """Take one step of `sscnb.networks.fit`, without its data loading, and return the losses.
 
     `precision` is "no" or "bf16" (autocast).
     """
@@ -64,7 +64,7 @@ def prepare_step(
 ) -> Callable[[], dict[str, Tensor]]:
     """Build a variant's training step with random weights and a batch of noise; each call takes one step.
 
-    Arguments are those of `estimate_step`; `channels_last` as in `sscnb.networks.training.fit`.
+    Arguments are those of `estimate_step`; `channels_last` as in `sscnb.networks.fit`.
 
     Raises:
         UserError: no such variant or precision.

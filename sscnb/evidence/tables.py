@@ -1,7 +1,7 @@
 """The paper's tables as Markdown, each with what was measured here beside it: data in, no number typed by hand.
 
 What has no result row reads "not run". `sets` are result rows by the title of where they come from: "this run", and the
-reference rows of `sscnb.evidence.report`.
+reference rows of `report.py`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -18,9 +18,9 @@ class CAMNet(nn.Module):
     """Backbone and 1x1 classifier without bias.
 
     Args:
-        backbone: five feature maps out, as `sscnb.networks.backbones.build_backbone` makes it.
+        backbone: five feature maps out, as `sscnb.networks.build_backbone` makes it.
         num_classes: C, without background.
-        suppression: applied to the backbone's maps, as `sscnb.method.drs.Suppression` (Eq. 3); none for the baseline.
+        suppression: applied to the backbone's maps, as `Suppression` (Eq. 3); none for the baseline.
 
     Shape:
         images B,3,H,W (ImageNet-normalised) to logits B,C and raw features B,C,h,w.

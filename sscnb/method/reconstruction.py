@@ -76,7 +76,7 @@ class ReconstructionNet(nn.Module):
     stage 2 for Table VII's "CDR early"). `checkpoint=True` saves memory: one image at a time, recomputed in the
     backward pass, same result.
 
-    Shape: features B,K,h,w with h, w >= 2 -> B,3,h*scale,w*scale in -1..1, where `scale` = 2**upsamplings.
+    Shape: features B,K,h,w with h, w >= 2 -> B,3,h*scale,w*scale in -1..1, where `scale = 2**upsamplings`.
 
     Raises:
         UserError: `width` is not a positive multiple of 8, `upsamplings` is not 1..5, or a feature map is below 2x2.

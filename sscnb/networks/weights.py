@@ -28,7 +28,7 @@ def load_weights(module: nn.Module, name: str, weights: str | os.PathLike) -> No
 
     Args:
         module: a network without its classification head, with torchvision's (ResNet, VGG) or timm's names.
-        name: of the architecture, as in `sscnb.networks.backbones.build_backbone`.
+        name: of the architecture, as in `sscnb.networks.build_backbone`.
         weights: "imagenet"; "imagenet_v2"; "random" (leaves the module as it was initialised); or the path of a
             checkpoint file: a state dict of the whole network, plain or under "state_dict" or "model", with or without
             `module.` before the names. Entries of the classification head are passed over.

@@ -53,7 +53,7 @@ class Stage:
 
     @property
     def hash(self) -> str:
-        """The configuration hash: twelve digits that change when any setting of the stage does."""
+        """The configuration hash, twelve digits that change when any setting of the stage does."""
         return settings_hash(self.settings)
 
     def done(self) -> bool:
