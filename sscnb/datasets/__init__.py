@@ -5,7 +5,7 @@ from sscnb.datasets.coco import prepare_coco
 from sscnb.datasets.folder import IGNORE, VOC_CLASSES, Dataset, open_dataset
 from sscnb.datasets.images import SUFFIXES, UNREADABLE, image_size, read_image, read_mask
 from sscnb.datasets.palette import save_mask, voc_palette
-from sscnb.datasets.transforms import Sample, augment, resize_long
+from sscnb.datasets.transforms import Sample, augment, inner_size, pyramid, resize_long
 from sscnb.datasets.voc import prepare_voc, voc_folder
 
 __all__ = [
@@ -18,9 +18,11 @@ __all__ = [
     "augment",
     "check_images",
     "image_size",
+    "inner_size",
     "open_dataset",
     "prepare_coco",
     "prepare_voc",
+    "pyramid",
     "read_image",
     "read_mask",
     "resize_long",

@@ -1,8 +1,9 @@
 """The paper's Section III: CAMs, suppression, reconstruction, self-modulation, and the objective that joins them."""
 
-from sscnb.method.cam import CAMNet, class_activation, classification_loss, multi_scale_activation
+from sscnb.method.cam import CAMNet, class_activation, classification_loss
 from sscnb.method.drs import Suppression, suppress
 from sscnb.method.modulation import Modulation, alignment_loss, erode, region_mean, self_modulate
+from sscnb.method.multi_scale import full_activation, grid_activation, scale_maps
 from sscnb.method.objective import Objective, build_objective, build_optimizers, build_perceptual
 from sscnb.method.perceptual import PerceptualLoss, pixel_loss
 from sscnb.method.reconstruction import ReconstructionNet
@@ -32,11 +33,13 @@ __all__ = [
     "class_activation",
     "classification_loss",
     "erode",
-    "multi_scale_activation",
+    "full_activation",
+    "grid_activation",
     "pixel_loss",
     "read_superpixels",
     "region_mean",
     "relabel",
+    "scale_maps",
     "segment",
     "segment_files",
     "self_modulate",

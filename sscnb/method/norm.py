@@ -69,8 +69,8 @@ class _SampleNorm(torch.autograd.Function):
 
         # With u = gamma * grad, d = s + eps and S = sum u (x - mean), the gradient is
         #   (u - mean u) / d - (x - mean) S / ((n - 1) s d^2).
-        # The kernel's, with any r in the place of 1 / deviation, is r (u - mean u) - (x - mean) S r^3 / n. So r is taken
-        # such that the two parts are in the wanted proportion, and what is left is a factor a sample.
+        # The kernel's, with any r in the place of 1 / deviation, is r (u - mean u) - (x - mean) S r^3 / n. So r is
+        # taken such that the two parts are in the wanted proportion, and what is left is a factor a sample.
         r = (n / ((n - 1) * s.clamp_min(1e-3 * EPS) * divisor)).sqrt()
         gradient, _, of_bias = kernel(r, weight, [wanted[0], False, wanted[2]])
         if gradient is not None:

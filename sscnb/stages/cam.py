@@ -1,6 +1,6 @@
 """Stages of chapter 02: train a variant's CAM network and store its CAMs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sscnb.datasets import Dataset, Sample, image_size, resize_long
+from sscnb.datasets import Dataset, image_size, inner_size, pyramid
 from sscnb.errors import UserError
 from sscnb.evaluation import image_accuracy, mean_average_precision
 from sscnb.files import replacing
-from sscnb.method import CAMNet, Objective, build_objective, build_optimizers, class_activation, multi_scale_activation
+from sscnb.method import CAMNet, Objective, build_objective, build_optimizers, scale_maps
 from sscnb.networks import Schedule, TrainingImages, device, device_name, fit, load_checkpoint, load_state, to_tensor
 from sscnb.settings import InferenceSettings, find_variant, settings_dict
 from sscnb.stages.run import Run
@@ -100,14 +100,18 @@ def load_objective(run: Run, variant: str, seed: int) -> Objective:
 
 
 def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:
-    """Store the CAMs of the training images (Eq. 1) and measure the classifier on the validation split.
+    """Store the maps that the training images' CAMs (Eq. 1) are made of, and measure the classifier on `val`.
 
-    One compressed file an image: `classes` n (indices 1..C), `maps` n,ceil(H/4),ceil(W/4) float16 in [0, 1].
+    One compressed file an image, for its n classes: `classes` n (indices 1..C); `maps` n,N float32, rectified maps of
+    all scales at the network's own stride, one after the other; `grids` their heights and widths; `size` H,W of the
+    image that the network saw at scale 1; `stride`. `load_cams` and `load_grid_cams` make activations of them. Four
+    scales take about as much as one map of a quarter of each side in half precision would.
     """
     seed = run.seed if seed is None else seed
     trained = cam_stage(run, variant, seed)
     folder = trained.folder / "cams"
-    inference = find_variant(variant, run.config)[1].inference
+    config = find_variant(variant, run.config)[1]
+    inference = config.inference
     settings = {k: v for k, v in settings_dict(inference).items() if k in ("scales", "flip", "long_side")}
     settings = {"inference": settings, "cam": trained.hash}
     stage = run.stage(folder, "cams", settings, variant=variant, seed=seed, split=run.config.data.val_split)
@@ -117,18 +121,19 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
     stage.begin()
     dataset, data = run.dataset(), run.config.data
     ids = list(dict.fromkeys(dataset.ids(data.train_split) + dataset.ids(data.seed_split)))
-    for batch, images in _batches(dataset, ids, inference, title=f"CAMs {variant} seed {seed}", folder=folder):
-        sizes = [image_size(dataset.image_path(i)) for i in batch]
-        grid = tuple(-(-side // 4) for side in sizes[0])
-        _, activation = multi_scale_activation(net, images, grid=grid, scales=inference.scales, flip=inference.flip)
-        for image_id, maps in zip(batch, activation, strict=True):
+    title = f"CAMs {variant} seed {seed}"
+    for batch, images in _batches(dataset, ids, inference, inference.scales, title, folder):
+        maps = [of_scale.cpu() for of_scale in scale_maps(net, images, flip=inference.flip)[1]]
+        size = inner_size(image_size(dataset.image_path(batch[0])), inference.long_side)
+        for place, image_id in enumerate(batch):
             present = np.flatnonzero(dataset.labels(image_id))
-            _save_cams(folder / f"{image_id}.npz", present + 1, class_activation(maps[present]))
+            cut = [of_scale[place, present] for of_scale in maps]
+            _save_cams(folder / f"{image_id}.npz", present + 1, cut, size, config.cam.output_stride)
     values = {}
     if data.val_split in dataset.splits:
         logits, labels = [], []
-        batches = _batches(dataset, dataset.ids(data.val_split), inference, title=f"classifying {variant}")
-        for batch, images in batches:
+        batches = _batches(dataset, dataset.ids(data.val_split), inference, (1.0,), f"classifying {variant}")
+        for batch, (images,) in batches:
             with torch.no_grad():
                 logits.append(net(images)[0].float().cpu().numpy())
             labels += [dataset.labels(i) for i in batch]
@@ -139,9 +144,14 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
 
 
 def _batches(
-    dataset: Dataset, ids: list[str], settings: InferenceSettings, title: str, folder: Path | None = None
-) -> Iterator[tuple[list[str], torch.Tensor]]:
-    """Yield ids and normalised images of one size each; images of the same size share a batch.
+    dataset: Dataset,
+    ids: list[str],
+    settings: InferenceSettings,
+    scales: Sequence[float],
+    title: str,
+    folder: Path | None = None,
+) -> Iterator[tuple[list[str], list[torch.Tensor]]]:
+    """Yield ids and their normalised images, a tensor for each scale; images of the same size share a batch.
 
     Batches whose files are all in `folder` already are left out. A half-finished one is made whole again: the last
     bits of a result depend on the size of its batch, and an interrupted run must end like one that was not.
@@ -151,13 +161,21 @@ def _batches(
         for _, group in groupby(by_size, key=lambda i: image_size(dataset.image_path(i))):
             while batch := list(islice(group, settings.batch_size)):
                 if folder is None or not all((folder / f"{i}.npz").is_file() for i in batch):
-                    samples = [Sample(dataset.image(i)) for i in batch]
-                    if settings.long_side:
-                        samples = [resize_long(sample, settings.long_side) for sample in samples]
-                    yield batch, torch.stack([to_tensor(sample.image) for sample in samples]).to(device())
+                    images = [pyramid(dataset.image(i), scales, settings.long_side) for i in batch]
+                    stacks = (torch.stack([to_tensor(i) for i in same]) for same in zip(*images, strict=True))
+                    yield batch, [stack.to(device()) for stack in stacks]
                 bar.update(len(batch))
 
 
-def _save_cams(path: Path, classes: np.ndarray, maps: torch.Tensor) -> None:
+def _save_cams(
+    path: Path, classes: np.ndarray, maps: Sequence[torch.Tensor], size: tuple[int, int], stride: int
+) -> None:
+    arrays = {
+        "classes": classes.astype(np.int16),
+        "maps": torch.cat([of_scale.flatten(1) for of_scale in maps], dim=1).float().numpy(),
+        "grids": np.array([of_scale.shape[1:] for of_scale in maps], np.int32),
+        "size": np.array(size, np.int32),
+        "stride": np.int32(stride),
+    }
     with replacing(path) as temporary:
-        np.savez_compressed(temporary, classes=classes.astype(np.int16), maps=maps.half().cpu().numpy())
+        np.savez_compressed(temporary, **arrays)
