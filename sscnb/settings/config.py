@@ -91,11 +91,19 @@ def _check(config: Config) -> None:
         "segmentation.batch_size": (segmentation.batch_size > 0, "above 0"),
         "segmentation.test_scales": (min(segmentation.test_scales, default=0) > 0, "one or more factors above 0"),
         "segmentation.crf": (segmentation.crf in ("dense", "none"), "'dense' or 'none'"),
+        **{f"{part}.precision": precision for part, precision in _precisions(config).items()},
         "seeds": (min(config.seeds, default=-1) >= 0, "one or more whole numbers from 0 on"),
     }
     for key, (fits, wanted) in expected.items():
         if not fits:
             raise UserError(f"setting {key!r} must be {wanted}.")
+
+
+def _precisions(config: Config) -> dict[str, tuple[bool, str]]:
+    """Return, for each network, whether its precision is a known one, and which are."""
+    known = ("no", "tf32", "bf16", "fp16")
+    parts = {"cam": config.cam, "irn": config.irn, "segmentation": config.segmentation}
+    return {name: (part.precision in known, "'no', 'tf32', 'bf16' or 'fp16'") for name, part in parts.items()}
 
 
 def _override(settings: Any, key: str, path: list[str], value: Any) -> Any:

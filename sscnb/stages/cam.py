@@ -13,8 +13,18 @@ from sscnb.errors import UserError
 from sscnb.evaluation import image_accuracy, mean_average_precision
 from sscnb.files import replacing
 from sscnb.method import CAMNet, Objective, build_objective, build_optimizers, scale_maps
-from sscnb.networks import Schedule, TrainingImages, device, device_name, fit, load_checkpoint, load_state, to_tensor
-from sscnb.settings import InferenceSettings, find_variant, settings_dict
+from sscnb.networks import (
+    Schedule,
+    TrainingImages,
+    device,
+    device_name,
+    fit,
+    load_checkpoint,
+    load_state,
+    products_in,
+    to_tensor,
+)
+from sscnb.settings import Config, InferenceSettings, find_variant, settings_dict
 from sscnb.stages.run import Run
 from sscnb.stages.stage import Result, Stage
 
@@ -119,9 +129,16 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
         return stage.load()
     net = load_cam_net(run, variant, seed)
     stage.begin()
-    dataset, data = run.dataset(), run.config.data
+    with products_in(config.cam.precision, device()):
+        _write_cams(run, net, folder, config, f"CAMs {variant} seed {seed}")
+        values = _classify(run, net, inference, f"classifying {variant}")
+    return stage.finish(values, device=device_name())
+
+
+def _write_cams(run: Run, net: CAMNet, folder: Path, config: Config, title: str) -> None:
+    """Write the CAMs of the training split and the seed split."""
+    dataset, data, inference = run.dataset(), run.config.data, config.inference
     ids = list(dict.fromkeys(dataset.ids(data.train_split) + dataset.ids(data.seed_split)))
-    title = f"CAMs {variant} seed {seed}"
     for batch, images in _batches(dataset, ids, inference, inference.scales, title, folder):
         maps = [of_scale.cpu() for of_scale in scale_maps(net, images, flip=inference.flip)[1]]
         size = inner_size(image_size(dataset.image_path(batch[0])), inference.long_side)
@@ -129,18 +146,21 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
             present = np.flatnonzero(dataset.labels(image_id))
             cut = [of_scale[place, present] for of_scale in maps]
             _save_cams(folder / f"{image_id}.npz", present + 1, cut, size, config.cam.output_stride)
-    values = {}
-    if data.val_split in dataset.splits:
-        logits, labels = [], []
-        batches = _batches(dataset, dataset.ids(data.val_split), inference, (1.0,), f"classifying {variant}")
-        for batch, (images,) in batches:
-            with torch.no_grad():
-                logits.append(net(images)[0].float().cpu().numpy())
-            labels += [dataset.labels(i) for i in batch]
-        scores, truth = np.concatenate(logits), np.stack(labels)
-        values = {"classifier/mAP": mean_average_precision(scores, truth)}
-        values |= {f"classifier/{name}": value for name, value in image_accuracy(scores, truth).items()}
-    return stage.finish(values, device=device_name())
+
+
+def _classify(run: Run, net: CAMNet, settings: InferenceSettings, title: str) -> dict[str, float]:
+    """Measure the classifier on the validation split, where there is one."""
+    dataset, split = run.dataset(), run.config.data.val_split
+    if split not in dataset.splits:
+        return {}
+    logits, labels = [], []
+    for batch, (images,) in _batches(dataset, dataset.ids(split), settings, (1.0,), title):
+        with torch.no_grad():
+            logits.append(net(images)[0].float().cpu().numpy())
+        labels += [dataset.labels(i) for i in batch]
+    scores, truth = np.concatenate(logits), np.stack(labels)
+    values = {"classifier/mAP": mean_average_precision(scores, truth)}
+    return values | {f"classifier/{name}": value for name, value in image_accuracy(scores, truth).items()}
 
 
 def _batches(
