@@ -3,7 +3,7 @@
 from sscnb.datasets.checks import check_images
 from sscnb.datasets.coco import prepare_coco
 from sscnb.datasets.folder import IGNORE, VOC_CLASSES, Dataset, open_dataset
-from sscnb.datasets.images import SUFFIXES, UNREADABLE, image_size, read_image, read_mask
+from sscnb.datasets.images import SUFFIXES, UNREADABLE, image_size, read_ids, read_image, read_mask
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.datasets.transforms import Sample, augment, inner_size, pyramid, resize_long
 from sscnb.datasets.voc import prepare_voc, voc_folder
@@ -23,6 +23,7 @@ __all__ = [
     "prepare_coco",
     "prepare_voc",
     "pyramid",
+    "read_ids",
     "read_image",
     "read_mask",
     "resize_long",

@@ -2,6 +2,7 @@
 
 from sscnb.method.cam import CAMNet, class_activation, classification_loss
 from sscnb.method.drs import Suppression, suppress
+from sscnb.method.foreign_superpixels import adopt_superpixels
 from sscnb.method.modulation import Modulation, alignment_loss, erode, region_mean, self_modulate
 from sscnb.method.multi_scale import full_activation, grid_activation, scale_maps
 from sscnb.method.objective import Objective, build_objective, build_optimizers, build_perceptual
@@ -24,6 +25,7 @@ __all__ = [
     "PerceptualLoss",
     "ReconstructionNet",
     "Suppression",
+    "adopt_superpixels",
     "alignment_loss",
     "boundaries",
     "boundary_recall",

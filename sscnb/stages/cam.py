@@ -39,7 +39,7 @@ def cam_stage(run: Run, variant: str, seed: int) -> Stage:
         settings["reconstruction"].pop("checkpoint")
     if parts.modulation:
         settings["modulation"] = settings_dict(config.modulation)
-        settings["superpixels"] = config.superpixels.max_regions
+        settings["superpixels"] = config.superpixels.folder or config.superpixels.max_regions
     return run.stage(run.cam_folder(variant, seed), "cam", settings, variant=variant, seed=seed)
 
 

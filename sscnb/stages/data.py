@@ -1,11 +1,14 @@
 """Stages of chapter 01: the data set and its superpixels."""
 
+from pathlib import Path
+
 import numpy as np
 
 from sscnb.datasets import Dataset, check_images
 from sscnb.datasets.scenes import write_scenes
-from sscnb.method import read_superpixels, segment_files
+from sscnb.method import adopt_superpixels, read_superpixels, segment_files
 from sscnb.settings import settings_dict
+from sscnb.stages.provenance import project_root
 from sscnb.stages.run import Run
 from sscnb.stages.stage import Result
 
@@ -32,7 +35,13 @@ def prepare_data(run: Run) -> Result:
 
 
 def make_superpixels(run: Run) -> Result:
-    """Segment every training image into at most `max_regions` superpixels."""
+    """Segment every training image into at most `max_regions` superpixels, or take over those of `superpixels.folder`.
+
+    A relative folder is taken from the project's, as `data_root` is.
+
+    Raises:
+        UserError: images or foreign maps that cannot be used; up to five of the maps are named.
+    """
     folder = run.folder / "superpixels"
     settings = settings_dict(run.config.superpixels)
     settings.pop("workers")  # changes the speed alone
@@ -46,7 +55,11 @@ def make_superpixels(run: Run) -> Result:
     stage.begin()
     dataset = run.dataset()
     paths = {i: dataset.image_path(i) for i in dataset.ids(run.config.data.train_split)}
-    segment_files(paths, folder, max_regions=settings["max_regions"], workers=run.config.superpixels.workers or None)
+    workers = run.config.superpixels.workers or None
+    if settings["folder"]:
+        adopt_superpixels(paths, project_root() / Path(settings["folder"]).expanduser(), folder, workers=workers)
+    else:
+        segment_files(paths, folder, max_regions=settings["max_regions"], workers=workers)
     regions = [int(read_superpixels(folder / f"{i}.png").max()) + 1 for i in paths]
     return stage.finish({"images": len(paths), "mean_regions": float(np.mean(regions))})
 

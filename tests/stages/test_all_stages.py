@@ -366,3 +366,28 @@ def test_images_without_any_class_have_no_cams(tmp_path):
         stage(run)
     scores, classes = load_cams(run, "baseline", 0, "000", (48, 64))
     assert scores.shape == (0, 48, 64) and len(classes) == 0
+
+
+# --- superpixels of others -----------------------------------------------------------------------------------------
+
+
+def test_foreign_superpixels_are_trained_with(tmp_path):
+    root, theirs = make_photographs(tmp_path / "mine"), tmp_path / "theirs"
+    theirs.mkdir()
+    changes = FOLDER | {"superpixels.folder": str(theirs)}
+    run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(root), overrides=changes)
+    prepare_data(run)
+    ids = run.dataset().ids("train")
+    text = refusal(make_superpixels, run)
+    assert f"{len(ids)} of {len(ids)}" in text and f"{ids[0]}.png is missing" in text
+    for image_id in ids:
+        height, width = run.dataset().image(image_id).shape[:2]
+        numbers = np.arange(height * width).reshape(height, width) // 8  # more than 256
+        channels = np.stack([numbers % 256, numbers // 256, 0 * numbers], axis=-1).astype(np.uint8)
+        Image.fromarray(channels).save(theirs / f"{image_id}.png")
+    assert values(make_superpixels(run))["mean_regions"] > 256
+    train_cam(run, "ssc")
+    settings = json.loads((run.cam_folder("ssc") / "settings.json").read_text())["settings"]
+    assert settings["superpixels"] == str(theirs)
+    own = replace(run, config=load_config("folder", FOLDER))
+    assert "superpixels.folder" in refusal(make_superpixels, own)
