@@ -50,8 +50,16 @@ CALM = {"cam.lr_backbone": 1e-6, "cam.lr_classifier": 1e-6, "reconstruction.lr":
 def plain_decoder(channels: int, width: int) -> nn.Sequential:
     """Table I for a stride of 16, from torch's modules; its parameters stand in the order of `ReconstructionNet`."""
 
-    def layer_norm(channels: int) -> nn.GroupNorm:
-        return nn.GroupNorm(1, channels)
+    class LayerNorm(nn.Module):
+        def __init__(self, channels: int):
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+        def forward(self, x: Tensor) -> Tensor:
+            flat, weight, bias = x.flatten(1), self.weight.view(1, -1, 1, 1), self.bias.view(1, -1, 1, 1)
+            mean, deviation = (value.view(-1, 1, 1, 1) for value in (flat.mean(1), flat.std(1)))
+            scale = weight / (deviation + 1e-5)
+            return x * scale + (bias - mean * scale)
 
     class Residual(nn.Sequential):
         def forward(self, x: Tensor) -> Tensor:
@@ -59,14 +67,14 @@ def plain_decoder(channels: int, width: int) -> nn.Sequential:
 
     layers = [
         nn.Conv2d(channels, width, 3, padding=1, padding_mode="reflect", bias=False),
-        layer_norm(width),
+        LayerNorm(width),
         nn.ReLU(inplace=True),
         Residual(
             nn.Conv2d(width, width, 3, padding=1),
-            layer_norm(width),
+            LayerNorm(width),
             nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, padding=1),
-            layer_norm(width),
+            LayerNorm(width),
         ),
     ]
     for inputs, outputs in [(width, width), (width, width // 2), (width // 2, width // 4), (width // 4, width // 8)]:
@@ -75,7 +83,7 @@ def plain_decoder(channels: int, width: int) -> nn.Sequential:
             nn.InstanceNorm2d(inputs),
             nn.ReLU(inplace=True),
             nn.Conv2d(inputs, outputs, 3, padding=1),
-            layer_norm(outputs),
+            LayerNorm(outputs),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers, nn.Conv2d(width // 8, 3, 3, padding=1), nn.Tanh())
@@ -173,7 +181,7 @@ VERSIONS: dict[str, dict[str, Any]] = {
     "ours, bf16": {"precision": "bf16"},
 }
 # What is done to the full method, one after the other. From the third to "ours": distances are taken on the way through
-# the loss network, norms are group norms, maps of frozen stages are dropped.
+# the loss network, norms keep one map, maps of frozen stages are dropped.
 OPTIONS: dict[str, dict[str, Any]] = {
     "straightforward": VERSIONS["straightforward"],
     "straightforward, loss network frozen": VERSIONS["straightforward, loss network frozen"],

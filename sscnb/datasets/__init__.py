@@ -6,10 +6,10 @@ from sscnb.datasets.colour import change_colours
 from sscnb.datasets.crops import augment_area
 from sscnb.datasets.fingerprint import label_files, mask_files, remembered_digest
 from sscnb.datasets.folder import IGNORE, VOC_CLASSES, Dataset, open_dataset
-from sscnb.datasets.images import SUFFIXES, UNREADABLE, image_size, read_image, read_mask
+from sscnb.datasets.images import SUFFIXES, UNREADABLE, image_size, read_ids, read_image, read_mask
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.datasets.subsets import link_subset, subset_splits
-from sscnb.datasets.transforms import Sample, augment, resize, resize_long
+from sscnb.datasets.transforms import Sample, augment, inner_size, pyramid, resize, resize_long
 from sscnb.datasets.voc import prepare_voc, voc_folder
 
 __all__ = [
@@ -24,12 +24,15 @@ __all__ = [
     "change_colours",
     "check_images",
     "image_size",
+    "inner_size",
     "label_files",
     "link_subset",
     "mask_files",
     "open_dataset",
     "prepare_coco",
     "prepare_voc",
+    "pyramid",
+    "read_ids",
     "read_image",
     "read_mask",
     "remembered_digest",

@@ -49,6 +49,18 @@ def image_size(path: str | Path) -> tuple[int, int]:
         return (width, height) if turned else (height, width)
 
 
+def read_ids(path: str | Path) -> np.ndarray:
+    """Return a map of ids as H,W int32 from a grey or palette PNG of 8 bits, or a grey one of 16.
+
+    Raises:
+        UserError: the file is missing, unreadable, or a colour picture without a palette.
+    """
+    with _opened(path, "map") as ids:
+        if ids.mode not in ("P", "L", "I;16", "I"):
+            raise UserError(f"map {path} has mode {ids.mode}; expected ids in a PNG of one channel with 8 or 16 bits.")
+        return np.array(ids).astype(np.int32)
+
+
 def read_mask(path: str | Path) -> np.ndarray:
     """Return a mask as H,W uint8 class indices: 0 background, 255 ignored.
 

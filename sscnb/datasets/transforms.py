@@ -5,6 +5,7 @@ smoothly. Every random choice comes from the generator that is passed in, so a s
 whichever worker makes it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +48,28 @@ def rescale(sample: Sample, factor: float) -> Sample:
     """Resize both sides by a factor; no side falls below one pixel."""
     height, width = sample.image.shape[:2]
     return resize(sample, max(1, round(height * factor)), max(1, round(width * factor)))
+
+
+def pyramid(image: np.ndarray, scales: Sequence[float], long_side: int = 0) -> list[np.ndarray]:
+    """Return an image at several scales, each made from the image itself.
+
+    Args:
+        image: H,W,3 uint8.
+        scales: factors of the image's size, or of its size with the long side `long_side` where that is above 0.
+
+    Returns:
+        round(scale * H),round(scale * W),3 uint8 by PIL's bicubic, as the release makes its test scales; the image
+        itself at a scale that changes nothing.
+    """
+    height, width = inner_size(image.shape[:2], long_side)
+    sizes = [(max(1, round(height * scale)), max(1, round(width * scale))) for scale in scales]
+    return [resize(Sample(image), *size).image for size in sizes]
+
+
+def inner_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
+    """Return the H,W that an image of `size` has with the long side `long_side`; 0 leaves it as it is."""
+    factor = long_side / max(size) if long_side else 1
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def flip(sample: Sample) -> Sample:

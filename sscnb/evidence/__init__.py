@@ -2,7 +2,7 @@
 
 from sscnb.evidence import comparison, figures, paper, selection, shares, views
 from sscnb.evidence.claims import claims_table
-from sscnb.evidence.cost import measure_step, prepare_step
+from sscnb.evidence.cost import example_batch, measure_step, prepare_step
 from sscnb.evidence.effects import effects_table, sweep_table
 from sscnb.evidence.explorer import write_explorer
 from sscnb.evidence.figures import overlay_mask
@@ -17,6 +17,7 @@ __all__ = [
     "effects_table",
     "estimate_step",
     "evidence_table",
+    "example_batch",
     "figures",
     "frontier_table",
     "ladder_table",

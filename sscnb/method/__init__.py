@@ -1,8 +1,10 @@
 """The paper's Section III: CAMs, suppression, reconstruction, self-modulation, and the objective that joins them."""
 
-from sscnb.method.cam import CAMNet, class_activation, classification_loss, multi_scale_activation
+from sscnb.method.cam import CAMNet, class_activation, classification_loss
 from sscnb.method.drs import Suppression, suppress
+from sscnb.method.foreign_superpixels import adopt_superpixels
 from sscnb.method.modulation import Modulation, alignment_loss, erode, region_mean, self_modulate
+from sscnb.method.multi_scale import full_activation, grid_activation, scale_maps
 from sscnb.method.objective import Objective, build_objective, build_optimizers, build_perceptual
 from sscnb.method.perceptual import PerceptualLoss, pixel_loss
 from sscnb.method.reach import mean_colours, mean_distances
@@ -24,6 +26,7 @@ __all__ = [
     "PerceptualLoss",
     "ReconstructionNet",
     "Suppression",
+    "adopt_superpixels",
     "alignment_loss",
     "boundaries",
     "boundary_recall",
@@ -33,13 +36,15 @@ __all__ = [
     "class_activation",
     "classification_loss",
     "erode",
+    "full_activation",
+    "grid_activation",
     "mean_colours",
     "mean_distances",
-    "multi_scale_activation",
     "pixel_loss",
     "read_superpixels",
     "region_mean",
     "relabel",
+    "scale_maps",
     "segment",
     "segment_files",
     "self_modulate",

@@ -6,11 +6,9 @@ feature maps F, and F itself, rectified and divided by its maximum, is the class
 
 from collections.abc import Callable
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sscnb.errors import UserError
 from sscnb.networks import Backbone
 
 
@@ -69,41 +67,3 @@ def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
         labels: B,C in {0, 1}.
     """
     return F.multilabel_soft_margin_loss(logits, labels)
-
-
-@torch.no_grad()
-def multi_scale_activation(
-    net: CAMNet, images: Tensor, *, grid: tuple[int, int], scales: tuple[float, ...] = (1.0,), flip: bool = True
-) -> tuple[Tensor, Tensor]:
-    """Sum rectified features over scales and the flip pair, on a common grid.
-
-    The maps are not normalised yet: `class_activation` does so for the classes that are present.
-
-    Args:
-        images: B,3,H,W of one size, ImageNet-normalised.
-        grid: h,w of the result.
-        scales: at least one.
-
-    Returns:
-        Logits B,C of the first scale (mean of the flip pair), and sums B,C,h,w >= 0.
-    """
-    height, width = images.shape[-2:]
-    total, logits = None, None
-    for scale in scales:
-        scaled = images
-        if scale != 1:
-            size = (max(1, round(height * scale)), max(1, round(width * scale)))
-            scaled = F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=scale < 1)
-        scores, features = net(torch.cat([scaled, scaled.flip(-1)]) if flip else scaled)
-        positive = F.relu(features)
-        if flip:
-            # ReLU before the flip sum, as in the release.
-            plain, mirrored = positive.chunk(2)
-            positive = plain + mirrored.flip(-1)
-            scores = sum(scores.chunk(2)) / 2
-        logits = scores if logits is None else logits
-        positive = F.interpolate(positive, size=grid, mode="bilinear", align_corners=False)
-        total = positive if total is None else total + positive
-    if logits is None or total is None:
-        raise UserError("scales is empty; expected at least one factor, such as 1.0.")
-    return logits, total

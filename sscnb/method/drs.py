@@ -40,19 +40,20 @@ def suppress(x: Tensor, delta: float = 0.55) -> Tensor:
 class Suppression(nn.Module):
     """DRS as the `tap` of a staged backbone: decides after which blocks the map is capped.
 
-    "paper": the output of stage 4, in training and test. The text says "an intermediate feature map" and names none;
-    of the places the release uses, this is the one that is suppressed in both modes and that the classifier reads.
-    "released": the output of stage 2 in training only, and every block of stage 4 in training and test.
+    "released": the output of stage 2 in training only, and every block of stage 4 in training and test. The text says
+    "an intermediate feature map" and names none, so that the release fills it in.
+    "paper": the output of stage 4 alone, in training and test: one map, as the text has it. Of the places the release
+    uses, this is the one that is suppressed in both modes and that the classifier reads.
 
     Shape: x B,K,h,w -> the same; `stage` 0 is the stem, `last` marks the last block of a stage.
 
     Raises:
         UserError: an unknown `fidelity`, or `delta` not in (0, 1].
 
-    Source: Section III-A for "paper"; the authors' release for "released".
+    Source: the authors' release for "released"; Section III-A for "paper".
     """
 
-    def __init__(self, fidelity: str = "paper", delta: float = 0.55):
+    def __init__(self, fidelity: str = "released", delta: float = 0.55):
         super().__init__()
         if fidelity not in FIDELITIES:
             raise UserError(f"fidelity {fidelity!r} of the suppression is unknown: {nearest(fidelity, FIDELITIES)}")

@@ -1,41 +1,11 @@
 """CAM-driven reconstruction: rebuild the image from the CAM features (Eq. 4, Table I)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sscnb.errors import UserError
+from sscnb.method.norm import InstanceNorm, SampleNorm
 from sscnb.method.recompute import one_image_at_a_time
-
-
-class _Norm(nn.Module):
-    """Group norm that keeps the precision of its input: on a GPU, autocast would store float32 copies of it.
-
-    The sums inside are float32 either way. One group is the decoder's "LayerNorm", over C,H,W of each sample with an
-    affine term per channel; a group a channel, without affine terms, is InstanceNorm. Torch's own InstanceNorm turns
-    channels-last maps around and back, and returns a view, where an in-place ReLU costs backward a copy.
-    """
-
-    def __init__(self, channels: int, groups: int, *, affine: bool):
-        super().__init__()
-        self.groups = groups
-        self.weight = self.bias = None
-        if affine:
-            self.weight = nn.Parameter(torch.empty(channels).uniform_())  # the release's choice
-            self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight, bias = (None if term is None else term.to(x.dtype) for term in (self.weight, self.bias))
-        with torch.autocast(x.device.type, enabled=False):
-            return F.group_norm(x, self.groups, weight, bias)
-
-
-def _layer_norm(channels: int) -> _Norm:
-    return _Norm(channels, 1, affine=True)
-
-
-def _instance_norm(channels: int) -> _Norm:
-    return _Norm(channels, channels, affine=False)
 
 
 class _ResidualBlock(nn.Module):
@@ -43,10 +13,10 @@ class _ResidualBlock(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1),
-            _layer_norm(width),
+            SampleNorm(width),
             nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, padding=1),
-            _layer_norm(width),
+            SampleNorm(width),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,10 +26,10 @@ class _ResidualBlock(nn.Module):
 def _upsample_block(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.ConvTranspose2d(inputs, inputs, 4, stride=2, padding=1, bias=False),
-        _instance_norm(inputs),
+        InstanceNorm(),
         nn.ReLU(inplace=True),
         nn.Conv2d(inputs, outputs, 3, padding=1),
-        _layer_norm(outputs),
+        SampleNorm(outputs),
         nn.ReLU(inplace=True),
     )
 
@@ -94,7 +64,7 @@ class ReconstructionNet(nn.Module):
         widths = [width, *(width >> min(i, 3) for i in range(upsamplings))]
         self.layers = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1, padding_mode="reflect", bias=False),
-            _layer_norm(width),
+            SampleNorm(width),
             nn.ReLU(inplace=True),
             _ResidualBlock(width),
             *(_upsample_block(*pair) for pair in zip(widths, widths[1:], strict=False)),

@@ -137,7 +137,7 @@ def segment_files(
     if workers is not None and workers < 1:
         raise UserError(f"workers must be at least 1, got {workers}; leave it out to use every processor.")
     felzenszwalb_settings = {"sigma": SIGMA, "scale": SCALE, "min_size": MIN_SIZE, "min_share": MIN_SHARE}
-    _claim(out_dir, {"max_regions": max_regions, **felzenszwalb_settings})
+    claim(out_dir, {"max_regions": max_regions, **felzenszwalb_settings})
     todo = [(name, Path(path), out_dir / f"{name}.png", max_regions) for name, path in paths.items()]
     todo = [job for job in todo if not job[2].exists()]
     workers = min(workers or os.cpu_count() or 1, max(len(todo), 1))
@@ -156,7 +156,12 @@ def segment_files(
     return [job[0] for job in todo]
 
 
-def _claim(out_dir: Path, settings: dict[str, float]) -> None:
+def claim(out_dir: Path, settings: dict[str, float | str]) -> None:
+    """Note in a folder what its superpixels are made with, before the first is written.
+
+    Raises:
+        UserError: it holds superpixels of other settings, or PNGs of unknown origin.
+    """
     record = out_dir / "superpixels.json"
     if record.exists():
         if (found := read_json(record)) != settings:

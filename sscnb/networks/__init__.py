@@ -2,7 +2,7 @@
 
 from sscnb.networks.backbones import Backbone, build_backbone
 from sscnb.networks.checkpoints import load_checkpoint, load_state
-from sscnb.networks.device import device, device_name, placed
+from sscnb.networks.device import device, device_name, placed, products_in
 from sscnb.networks.tensors import to_image, to_tensor
 from sscnb.networks.training import Schedule, fit
 from sscnb.networks.training_data import UNTRUSTED, TrainingImages
@@ -20,6 +20,7 @@ __all__ = [
     "load_checkpoint",
     "load_state",
     "placed",
+    "products_in",
     "to_image",
     "to_tensor",
     "weights_status",

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from sscnb.errors import UserError
 from sscnb.networks.checkpoints import resume, save_checkpoint
-from sscnb.networks.device import precision_for
+from sscnb.networks.device import precision_for, products_in
 from sscnb.networks.training_data import EpochSampler
 
 
@@ -32,7 +32,7 @@ class Schedule:
     batch_size: int
     power: float = 0.9
     clip: float = 0.0  # largest gradient norm; 0 is off
-    precision: str = "auto"
+    precision: str = "no"  # "no" (float32), "tf32", "bf16" or "fp16"
     workers: int = 0
     min_lr: float = 0.0
 
@@ -81,7 +81,7 @@ def fit(
         mininterval=0.5,
         disable=not accelerator.is_main_process,
     )
-    with bar:
+    with bar, products_in(schedule.precision, accelerator.device):
         for epoch in range(len(history), schedule.epochs):
             began = time.monotonic()
             torch.manual_seed(seed * 1_000_003 + epoch)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from sscnb.datasets import IGNORE, Dataset, Sample, augment, augment_area, change_colours, read_mask
+from sscnb.datasets import IGNORE, Dataset, Sample, augment, augment_area, change_colours, read_ids, read_mask
 from sscnb.errors import UserError
 from sscnb.networks.tensors import to_tensor
 
@@ -57,7 +57,7 @@ class TrainingImages(torch.utils.data.Dataset):
         image_id = self.ids[index]
         superpixels = mask = trusted = None
         if self.superpixel_folder is not None:
-            superpixels = read_mask(self.superpixel_folder / f"{image_id}.png").astype(np.int32)
+            superpixels = read_ids(self.superpixel_folder / f"{image_id}.png")
         if self.mask_folder is not None:
             mask = read_mask(self.mask_folder / f"{image_id}.png")
         if self.confidence_folder is not None:

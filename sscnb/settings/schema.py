@@ -29,7 +29,8 @@ class CAMSettings:
     weights: str = "imagenet"  # or the path of a checkpoint file
     output_stride: int = 16
     detach: int = 2  # stem and stages 1..detach are frozen, as in the release
-    fidelity: str = "paper"  # where suppression stands: "paper" or "released"
+    # Where suppression stands: "released", since the text names no place; "paper" is the narrowest reading of it.
+    fidelity: str = "released"
     delta: float = 0.55  # Eq. 3
     resize: tuple[int, int] = (320, 640)  # long side drawn uniformly from this range, in pixels (release)
     crop: int = 512
@@ -37,11 +38,13 @@ class CAMSettings:
     batch_size: int = 6
     lr_backbone: float = 0.1
     lr_classifier: float = 1.0  # ten times the backbone's, as in IRN and the release; the text names .1 only
-    momentum: float = 0.9
+    momentum: float = 0.9  # the text's; the release has 1e-4 in effect, and steps a tenth as large, see `voc`
     weight_decay: float = 1e-4
     power: float = 0.9  # of the polynomial decay
     clip: float = 0.0  # largest gradient norm; 0 is off
-    precision: str = "auto"  # "auto" (bf16 on a GPU that has it), "no" or "bf16"
+    # "no" is float32, as in the release; "tf32", "bf16" and "fp16" are faster on a GPU. The perceptual loss suffers: in
+    # bf16 the cosine of its gradient to float32's is about one half.
+    precision: str = "no"
     workers: int = 4  # processes that load images
 
 
@@ -50,6 +53,9 @@ class SuperpixelSettings:
     """Regions for self-modulation (Section IV-B)."""
 
     max_regions: int = 64
+    # A folder of ready maps <id>.png, which then take the place of our own: ids as grey values of 8 or 16 bits, or as
+    # ICD and the release have them, c0 + 256 c1 + 65536 c2 of an 8-bit colour image.
+    folder: str = ""
     workers: int = 0  # processes; 0 is one a core
 
 
@@ -116,7 +122,7 @@ class IRNSettings:
     weight_decay: float = 1e-4
     power: float = 0.9
     pad: int = 512  # zeros to this side around images to find edges in; 0 only to whole cells. A part of group norm
-    precision: str = "auto"
+    precision: str = "no"  # float32, as in the release; "tf32", "bf16" or "fp16" on a GPU
     workers: int = 4
 
 
@@ -179,7 +185,7 @@ class SegmentationSettings:
     flip: bool = False  # look at mirror images too
     fuse: str = "max"  # maximum of the logits over the scales (release); "mean": of the probabilities
     crf: str = "dense"  # refines the predictions (release); "none" goes without
-    precision: str = "auto"  # bf16 on a GPU that has it; the release: "fp16"
+    precision: str = "bf16"  # of a GPU: two networks of 24 GB in float32; the release: "fp16"; "no" or "tf32"
     workers: int = 4
 
 

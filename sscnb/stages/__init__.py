@@ -11,7 +11,7 @@ from sscnb.stages.provenance import project_root, provenance, stamp_code
 from sscnb.stages.pseudo import evaluate_pseudo_masks, load_confidence, load_walk, make_pseudo_masks, walk
 from sscnb.stages.reconstruction import class_contribution, decoder_input, rebuild_image
 from sscnb.stages.run import Run, open_run
-from sscnb.stages.seeds import evaluate_seeds, load_cams
+from sscnb.stages.seeds import evaluate_seeds, load_cams, load_grid_cams
 from sscnb.stages.segmentation import load_network, load_segmentation, train_segmentation
 from sscnb.stages.stage import Result, Stage
 
@@ -33,6 +33,7 @@ __all__ = [
     "load_cam_net",
     "load_cams",
     "load_confidence",
+    "load_grid_cams",
     "load_irn",
     "load_network",
     "load_objective",

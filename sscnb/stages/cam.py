@@ -1,6 +1,6 @@
 """Stages of chapter 02: train a variant's CAM network and store its CAMs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sscnb.datasets import Dataset, Sample, image_size, resize_long
+from sscnb.datasets import Dataset, image_size, inner_size, pyramid
 from sscnb.evaluation import image_accuracy, mean_average_precision
 from sscnb.files import replacing
-from sscnb.method import CAMNet, Objective, build_objective, build_optimizers, class_activation, multi_scale_activation
+from sscnb.method import CAMNet, Objective, build_objective, build_optimizers, scale_maps
 from sscnb.networks import (
     Schedule,
     TrainingImages,
@@ -22,10 +22,11 @@ from sscnb.networks import (
     load_checkpoint,
     load_state,
     placed,
+    products_in,
     to_tensor,
 )
 from sscnb.ranks import is_main, share
-from sscnb.settings import InferenceSettings, find_variant, settings_dict
+from sscnb.settings import Config, InferenceSettings, find_variant, settings_dict
 from sscnb.stages.run import Run
 from sscnb.stages.stage import NotFinished, Result, Stage
 
@@ -41,7 +42,7 @@ def cam_stage(run: Run, variant: str, seed: int) -> Stage:
         settings["reconstruction"].pop("checkpoint")
     if parts.modulation:
         settings["modulation"] = settings_dict(config.modulation)
-        settings["superpixels"] = config.superpixels.max_regions
+        settings["superpixels"] = config.superpixels.folder or config.superpixels.max_regions
     return run.stage(run.cam_folder(variant, seed), "cam", settings, variant=variant, seed=seed)
 
 
@@ -113,14 +114,18 @@ def load_objective(run: Run, variant: str, seed: int) -> Objective:
 
 
 def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:
-    """Store the CAMs of the training images (Eq. 1) and measure the classifier on the validation split.
+    """Store the maps that the training images' CAMs (Eq. 1) are made of, and measure the classifier on `val`.
 
-    One compressed file an image: `classes` n (indices 1..C), `maps` n,ceil(H/4),ceil(W/4) float16 in [0, 1].
+    One compressed file an image, for its n classes: `classes` n (indices 1..C); `maps` n,N float32, rectified maps of
+    all scales at the network's own stride, one after the other; `grids` their heights and widths; `size` H,W of the
+    image that the network saw at scale 1; `stride`. `load_cams` and `load_grid_cams` make activations of them. Four
+    scales take about as much as one map of a quarter of each side in half precision would.
     """
     seed = run.seed if seed is None else seed
     trained = cam_stage(run, variant, seed)
     folder = trained.folder / "cams"
-    inference = find_variant(variant, run.config)[1].inference
+    config = find_variant(variant, run.config)[1]
+    inference = config.inference
     settings = {k: v for k, v in settings_dict(inference).items() if k in ("scales", "flip", "long_side")}
     settings = {"inference": settings, "cam": trained.hash}
     stage = run.stage(folder, "cams", settings, variant=variant, seed=seed, split=run.config.data.val_split)
@@ -128,36 +133,53 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
         return stage.load()
     net = load_cam_net(run, variant, seed)
     stage.begin()
-    dataset, data = run.dataset(), run.config.data
+    with products_in(config.cam.precision, device()):
+        files = _write_cams(run, net, folder, config, f"CAMs {variant} seed {seed}")
+        stage.meet()
+        if not is_main():
+            return stage.wait()
+        values = _classify(run, net, inference, f"classifying {variant}")
+    return stage.finish(values, device=device_name(), files=files)
+
+
+def _write_cams(run: Run, net: CAMNet, folder: Path, config: Config, title: str) -> list[Path]:
+    """Write the CAMs of the training split and the seed split, and return all their files."""
+    dataset, data, inference = run.dataset(), run.config.data, config.inference
     ids = list(dict.fromkeys(dataset.ids(data.train_split) + dataset.ids(data.seed_split)))
-    for batch, images in _batches(dataset, ids, inference, title=f"CAMs {variant} seed {seed}", folder=folder):
-        sizes = [image_size(dataset.image_path(i)) for i in batch]
-        grid = (-(-sizes[0][0] // 4), -(-sizes[0][1] // 4))
-        _, activation = multi_scale_activation(net, images, grid=grid, scales=inference.scales, flip=inference.flip)
-        for image_id, maps in zip(batch, activation, strict=True):
+    for batch, images in _batches(dataset, ids, inference, inference.scales, title, folder):
+        maps = [of_scale.cpu() for of_scale in scale_maps(net, images, flip=inference.flip)[1]]
+        size = inner_size(image_size(dataset.image_path(batch[0])), inference.long_side)
+        for place, image_id in enumerate(batch):
             present = np.flatnonzero(dataset.labels(image_id))
-            _save_cams(folder / f"{image_id}.npz", present + 1, class_activation(maps[present]))
-    stage.meet()
-    if not is_main():
-        return stage.wait()
-    values = {}
-    if data.val_split in dataset.splits:
-        logits, labels = [], []
-        batches = _batches(dataset, dataset.ids(data.val_split), inference, title=f"classifying {variant}")
-        for batch, images in batches:
-            with torch.no_grad():
-                logits.append(net(images)[0].float().cpu().numpy())
-            labels += [dataset.labels(i) for i in batch]
-        scores, truth = np.concatenate(logits), np.stack(labels)
-        values = {"classifier/mAP": mean_average_precision(scores, truth)}
-        values |= {f"classifier/{name}": value for name, value in image_accuracy(scores, truth).items()}
-    return stage.finish(values, device=device_name(), files=[folder / f"{i}.npz" for i in ids])
+            cut = [of_scale[place, present] for of_scale in maps]
+            _save_cams(folder / f"{image_id}.npz", present + 1, cut, size, config.cam.output_stride)
+    return [folder / f"{i}.npz" for i in ids]
+
+
+def _classify(run: Run, net: CAMNet, settings: InferenceSettings, title: str) -> dict[str, float]:
+    """Measure the classifier on the validation split, where there is one."""
+    dataset, split = run.dataset(), run.config.data.val_split
+    if split not in dataset.splits:
+        return {}
+    logits, labels = [], []
+    for batch, (images,) in _batches(dataset, dataset.ids(split), settings, (1.0,), title):
+        with torch.no_grad():
+            logits.append(net(images)[0].float().cpu().numpy())
+        labels += [dataset.labels(i) for i in batch]
+    scores, truth = np.concatenate(logits), np.stack(labels)
+    values = {"classifier/mAP": mean_average_precision(scores, truth)}
+    return values | {f"classifier/{name}": value for name, value in image_accuracy(scores, truth).items()}
 
 
 def _batches(
-    dataset: Dataset, ids: list[str], settings: InferenceSettings, title: str, folder: Path | None = None
-) -> Iterator[tuple[list[str], torch.Tensor]]:
-    """Yield ids and normalised images of one size each; images of the same size share a batch.
+    dataset: Dataset,
+    ids: list[str],
+    settings: InferenceSettings,
+    scales: Sequence[float],
+    title: str,
+    folder: Path | None = None,
+) -> Iterator[tuple[list[str], list[torch.Tensor]]]:
+    """Yield ids and their normalised images, a tensor for each scale; images of the same size share a batch.
 
     Batches whose files are all in `folder` already are left out. A half-finished one is made whole again: the last
     bits of a result depend on the size of its batch, and an interrupted run must end like one that was not. For the
@@ -174,13 +196,21 @@ def _batches(
     with tqdm(total=total, desc=title, unit="img", mininterval=0.5, disable=not is_main()) as bar:
         for batch in batches:
             if folder is None or not all((folder / f"{i}.npz").is_file() for i in batch):
-                samples = [Sample(dataset.image(i)) for i in batch]
-                if settings.long_side:
-                    samples = [resize_long(sample, settings.long_side) for sample in samples]
-                yield batch, torch.stack([to_tensor(sample.image) for sample in samples]).to(device())
+                images = [pyramid(dataset.image(i), scales, settings.long_side) for i in batch]
+                stacks = (torch.stack([to_tensor(i) for i in same]) for same in zip(*images, strict=True))
+                yield batch, [stack.to(device()) for stack in stacks]
             bar.update(len(batch))
 
 
-def _save_cams(path: Path, classes: np.ndarray, maps: torch.Tensor) -> None:
+def _save_cams(
+    path: Path, classes: np.ndarray, maps: Sequence[torch.Tensor], size: tuple[int, int], stride: int
+) -> None:
+    arrays: dict[str, Any] = {
+        "classes": classes.astype(np.int16),
+        "maps": torch.cat([of_scale.flatten(1) for of_scale in maps], dim=1).float().numpy(),
+        "grids": np.array([of_scale.shape[1:] for of_scale in maps], np.int32),
+        "size": np.array(size, np.int32),
+        "stride": np.int32(stride),
+    }
     with replacing(path) as temporary:
-        np.savez_compressed(temporary, classes=classes.astype(np.int16), maps=maps.half().cpu().numpy())
+        np.savez_compressed(temporary, **arrays)

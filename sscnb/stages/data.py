@@ -7,9 +7,10 @@ import numpy as np
 
 from sscnb.datasets import Dataset, check_images, link_subset
 from sscnb.datasets.scenes import write_scenes
-from sscnb.method import read_superpixels, segment_files
+from sscnb.method import adopt_superpixels, read_superpixels, segment_files
 from sscnb.ranks import is_main, local_ranks, share
 from sscnb.settings import settings_dict
+from sscnb.stages.provenance import project_root
 from sscnb.stages.run import Run
 from sscnb.stages.stage import Result
 
@@ -42,7 +43,13 @@ def prepare_data(run: Run) -> Result:
 
 
 def make_superpixels(run: Run) -> Result:
-    """Segment every training image into at most `max_regions` superpixels."""
+    """Segment every training image into at most `max_regions` superpixels, or take over those of `superpixels.folder`.
+
+    A relative folder is taken from the project's, as `data_root` is.
+
+    Raises:
+        UserError: images or foreign maps that cannot be used; up to five of the maps are named.
+    """
     folder = run.folder / "superpixels"
     settings = settings_dict(run.config.superpixels)
     settings.pop("workers")  # changes the speed alone
@@ -56,16 +63,18 @@ def make_superpixels(run: Run) -> Result:
     stage.begin()
     dataset = run.dataset()
     paths = {i: dataset.image_path(i) for i in dataset.ids(run.config.data.train_split)}
-    if is_main():
-        segment_files({}, folder, max_regions=settings["max_regions"], progress=False)  # the folder's own record
-    stage.meet()
-    segment_files(
-        {i: paths[i] for i in share(list(paths))},
-        folder,
-        max_regions=settings["max_regions"],
-        workers=run.config.superpixels.workers or max(1, (os.cpu_count() or 1) // local_ranks()),
-        progress=is_main(),
-    )
+    workers = run.config.superpixels.workers or max(1, (os.cpu_count() or 1) // local_ranks())
+    if settings["folder"]:
+        given = project_root() / Path(settings["folder"]).expanduser()
+        if is_main():
+            adopt_superpixels(paths, given, folder, workers=workers)
+    else:
+        regions_at_most = settings["max_regions"]
+        if is_main():
+            segment_files({}, folder, max_regions=regions_at_most, progress=False)  # the folder's own record
+        stage.meet()
+        own = {i: paths[i] for i in share(list(paths))}
+        segment_files(own, folder, max_regions=regions_at_most, workers=workers, progress=is_main())
     stage.meet()
     if not is_main():
         return stage.wait()

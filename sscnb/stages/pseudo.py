@@ -21,7 +21,7 @@ from sscnb.refinement import IRN, confidence_mask, edge_map, pseudo_mask, random
 from sscnb.settings import settings_dict
 from sscnb.stages.irn import cached_dataset, crf_choice, irn_stage, load_irn, resized, work_off, worker_count
 from sscnb.stages.run import Run
-from sscnb.stages.seeds import evaluate_seeds, load_cams, not_measured, read_arrays, summary
+from sscnb.stages.seeds import evaluate_seeds, load_grid_cams, not_measured, read_arrays, summary
 from sscnb.stages.stage import Result
 
 WRITTEN_BY = "05_irn_refinement"
@@ -89,7 +89,7 @@ def walk(run: Run, net: IRN, variant: str, seed: int, image_id: str, steps: int 
     image = to_tensor(resized(dataset.image(image_id), run.config.irn.long_side))
     edge = edge_map(net, image.to(device()), pad=run.config.irn.pad)
     height, width = edge.shape
-    cams = torch.from_numpy(load_cams(run, variant, seed, image_id, (height, width))[0]).to(device())
+    cams = torch.from_numpy(load_grid_cams(run, variant, seed, image_id, (height, width))[0]).to(device())
     steps = pseudo.steps if steps is None else steps
     return edge, random_walk(cams, edge, radius=pseudo.radius, beta=pseudo.beta, steps=steps, tol=pseudo.tol)
 
@@ -153,7 +153,7 @@ def _write_masks(job: tuple[Run, str, int, str, str]) -> None:
     run, variant, seed, crf, image_id = job
     pseudo = run.config.pseudo
     image = cached_dataset(run).image(image_id)
-    classes = load_cams(run, variant, seed, image_id, (1, 1))[1]
+    classes = load_grid_cams(run, variant, seed, image_id, (1, 1))[1]
     with _one_thread():
         _, walked = walk(run, _cached_irn(run, variant, seed, crf), variant, seed, image_id)
         # What a walk leaves may be small, and half precision has few digits there; the scores have a maximum of 1.

@@ -8,7 +8,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from tqdm import tqdm
 
 from sscnb.datasets import Dataset
@@ -21,6 +20,7 @@ from sscnb.evaluation import (
     foreground_errors,
     seed_from_activation,
 )
+from sscnb.method import full_activation, grid_activation
 from sscnb.ranks import is_main
 from sscnb.settings import find_variant
 from sscnb.stages.run import Run
@@ -47,18 +47,44 @@ def read_arrays(path: Path, names: Sequence[str], written_by: str, results: Path
 
 
 def load_cams(run: Run, variant: str, seed: int, image_id: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return an image's CAMs at full size: activations n,H,W float32 in [0, 1] and their class indices n."""
+    """Return an image's CAMs at full size, for seeds and relation labels.
+
+    Args:
+        size: H,W of the image.
+
+    Returns:
+        Activations n,H,W float32 in [0, 1] and their class indices n.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    maps, classes, inner, stride = _read_cams(run, variant, seed, image_id)
+    return full_activation(maps, inner, stride=stride, size=size).numpy(), classes
+
+
+def load_grid_cams(
+    run: Run, variant: str, seed: int, image_id: str, grid: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image's CAMs on a grid of cells, for the random walk; otherwise as `load_cams`.
+
+    Args:
+        grid: h,w of the cells that cover the image, ceil(H/4),ceil(W/4) for the walk.
+    """
+    maps, classes, _, _ = _read_cams(run, variant, seed, image_id)
+    return grid_activation(maps, grid).numpy(), classes
+
+
+def _read_cams(
+    run: Run, variant: str, seed: int, image_id: str
+) -> tuple[list[torch.Tensor], np.ndarray, tuple[int, int], int]:
+    """Return the maps n,h_s,w_s of each scale, their classes n, H,W of the image at scale 1 and the maps' stride."""
     folder = run.cam_folder(variant, seed) / "cams"
-    stored = read_arrays(
-        folder / f"{image_id}.npz", ("classes", "maps"), "02_cam_network_training", folder / "results.json"
-    )
-    classes, maps = stored["classes"], stored["maps"]
-    if not len(classes):
-        return np.zeros((0, *size), np.float32), classes
-    full = F.interpolate(
-        torch.from_numpy(maps.astype(np.float32))[None], size=size, mode="bilinear", align_corners=False
-    )
-    return full[0].numpy(), classes
+    names, written_by = ("classes", "maps", "grids", "size", "stride"), "02_cam_network_training"
+    stored = read_arrays(folder / f"{image_id}.npz", names, written_by, folder / "results.json")
+    grids = [tuple(grid) for grid in stored["grids"].tolist()]
+    parts = torch.from_numpy(stored["maps"]).split([h * w for h, w in grids], dim=1)
+    maps = [part.unflatten(1, grid) for part, grid in zip(parts, grids, strict=True)]
+    return maps, stored["classes"], tuple(stored["size"].tolist()), int(stored["stride"])
 
 
 def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None, split: str | None = None) -> Result:

@@ -3,9 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sscnb.datasets import IGNORE
-from sscnb.datasets.transforms import Sample, augment, flip, random_crop, rescale, resize, resize_long
+from sscnb.datasets.transforms import (
+    Sample,
+    augment,
+    flip,
+    inner_size,
+    pyramid,
+    random_crop,
+    rescale,
+    resize,
+    resize_long,
+)
 from sscnb.networks.tensors import IMAGENET_MEAN, IMAGENET_STD, to_image, to_tensor
 
 HEIGHT, WIDTH, STEP = 42, 60, 4
@@ -187,3 +198,20 @@ def test_augment_draws_a_factor():
     assert min(areas) <= 21 and max(areas) >= 39
     with pytest.raises(ValueError):
         augment(sample, np.random.default_rng(0), crop=64)
+
+
+def test_a_pyramid_is_made_by_pil_from_the_image_itself():
+    image = np.random.default_rng(0).integers(0, 256, (13, 21, 3), dtype=np.uint8)
+    whole, half, larger = pyramid(image, (1.0, 0.5, 1.5))
+    assert whole is image
+    # round(6.5) = 6 and round(10.5) = 10, to the even number as numpy's; PIL takes the width first
+    assert np.array_equal(half, np.array(Image.fromarray(image).resize((10, 6), Image.Resampling.BICUBIC)))
+    assert np.array_equal(larger, np.array(Image.fromarray(image).resize((32, 20), Image.Resampling.BICUBIC)))
+
+
+def test_a_pyramid_with_a_long_side_is_one_resize_a_scale():
+    image = np.random.default_rng(0).integers(0, 256, (30, 60, 3), dtype=np.uint8)
+    found = pyramid(image, (1.0, 2.0), long_side=30)
+    assert inner_size((30, 60), 30) == (15, 30) and inner_size((30, 60), 0) == (30, 60)
+    assert inner_size((2, 900), 90) == (1, 90)
+    assert found[0].shape == (15, 30, 3) and found[1] is image  # up again from half the size would blur

@@ -37,7 +37,8 @@ def test_images_without_masks_are_shown_without_curves(tmp_path, photographs):
     run.dataset_folder.symlink_to(photographs)
     folder = run.cam_folder("baseline") / "cams"
     folder.mkdir(parents=True)
-    np.savez(folder / "000.npz", classes=np.array([1], np.int16), maps=np.full((1, 12, 16), 0.5, np.float16))
+    where = {"grids": np.array([[3, 4]]), "size": np.array([48, 64]), "stride": np.array(16)}
+    np.savez(folder / "000.npz", classes=np.array([1], np.int16), maps=np.full((1, 12), 0.5, np.float32), **where)
     write_explorer(run, ["000"], ["baseline"])
     data = read_json(run.folder / "figures/explorer.json")
     assert data["curves"] == {} and not data["masks"]
@@ -45,4 +46,4 @@ def test_images_without_masks_are_shown_without_curves(tmp_path, photographs):
     assert shown["title"] == "000: disc"
     with Image.open(io.BytesIO(base64.b64decode(shown["maps"]["baseline"].split(",")[1]))) as picture:
         pixels = np.asarray(picture)
-    assert max(pixels.shape[:2]) <= SIDE and (pixels == [127, 1, 255]).all()
+    assert max(pixels.shape[:2]) <= SIDE and (pixels == [254, 1, 255]).all()

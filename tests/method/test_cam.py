@@ -4,11 +4,9 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from sscnb.errors import UserError
-from sscnb.method.cam import CAMNet, class_activation, classification_loss, multi_scale_activation
+from sscnb.method.cam import CAMNet, class_activation, classification_loss
 
 
 class Stage(nn.Module):
@@ -84,57 +82,3 @@ def test_network_suppresses_where_it_is_told(net):
 def test_forward_stages_gives_the_maps_as_well(net):
     logits, features, stages = net.forward_stages(pictures(8, 8))
     assert len(stages) == 5 and torch.equal(net(pictures(8, 8))[1], features) and logits.shape == (2, 5)
-
-
-@pytest.mark.parametrize(("height", "width"), [(12, 18), (13, 9), (7, 20)])
-def test_one_scale_is_the_direct_computation(net, height, width):
-    images = pictures(height, width)
-    logits, features = net(images)
-    grid = features.shape[-2:]
-    found_logits, found = multi_scale_activation(net, images, grid=grid, flip=False)
-    torch.testing.assert_close(found, F.relu(features))
-    torch.testing.assert_close(found_logits, logits)
-
-
-@pytest.mark.parametrize("scales", [(1.0,), (1.0, 0.5, 1.5)])
-@pytest.mark.parametrize(("height", "width"), [(12, 18), (13, 9)])
-def test_with_the_flip_pair_a_mirrored_image_gives_mirrored_maps(net, height, width, scales):
-    images = pictures(height, width)
-    logits, plain = multi_scale_activation(net, images, grid=(5, 7), scales=scales)
-    logits_mirrored, mirrored = multi_scale_activation(net, images.flip(-1), grid=(5, 7), scales=scales)
-    torch.testing.assert_close(mirrored, plain.flip(-1))
-    torch.testing.assert_close(logits_mirrored, logits)
-    _, one_sided = multi_scale_activation(net, images, grid=(5, 7), scales=scales, flip=False)
-    _, other_side = multi_scale_activation(net, images.flip(-1), grid=(5, 7), scales=scales, flip=False)
-    assert not torch.allclose(other_side, one_sided.flip(-1), atol=1e-3)  # the network alone does not do that
-
-
-def test_flip_pair_by_hand(net):
-    images = pictures(12, 18)
-    _, found = multi_scale_activation(net, images, grid=(6, 9))
-    with torch.no_grad():
-        expected = F.relu(net(images)[1]) + F.relu(net(images.flip(-1))[1]).flip(-1)  # ReLU before the sum
-        logits = (net(images)[0] + net(images.flip(-1))[0]) / 2
-    torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(multi_scale_activation(net, images, grid=(6, 9))[0], logits)
-
-
-def test_scales_are_summed_on_one_grid(net):
-    images = pictures(12, 18)
-    logits, found = multi_scale_activation(net, images, grid=(3, 5), scales=(1.0, 0.5, 1.5), flip=False)
-    single = [multi_scale_activation(net, images, grid=(3, 5), scales=(s,), flip=False) for s in (1.0, 0.5, 1.5)]
-    torch.testing.assert_close(found, sum(maps for _, maps in single))
-    torch.testing.assert_close(logits, single[0][0])  # of the first scale
-    assert found.shape == (2, 5, 3, 5) and (found >= 0).all() and not found.requires_grad
-
-
-def test_each_image_of_a_batch_is_on_its_own(net):
-    images = pictures(12, 18)
-    _, both = multi_scale_activation(net, images, grid=(6, 9), scales=(1.0, 0.5))
-    _, second = multi_scale_activation(net, images[1:], grid=(6, 9), scales=(1.0, 0.5))
-    torch.testing.assert_close(both[1:], second)
-
-
-def test_no_scale_is_refused(net):
-    with pytest.raises(UserError, match="scales is empty"):
-        multi_scale_activation(net, pictures(12, 18), grid=(3, 5), scales=())

@@ -7,7 +7,7 @@ from torch import nn
 
 from sscnb.errors import UserError
 from sscnb.networks.checkpoints import load_checkpoint, load_state
-from sscnb.networks.device import precision_for
+from sscnb.networks.device import precision_for, products_in
 from sscnb.networks.training import Schedule, fit
 from sscnb.networks.training_data import EpochSampler
 
@@ -297,9 +297,45 @@ def test_bf16_computes_in_bf16_and_keeps_full_weights(tmp_path):
 
 def test_precision():
     assert precision_for("no") == "no" and precision_for("bf16") == "bf16"
-    assert precision_for("auto") == ("bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no")
-    with pytest.raises(UserError, match="'fp16'"):
+    assert precision_for("tf32") == "no"  # mixed precision is another thing
+    for wrong in ("auto", "fp8", None):
+        with pytest.raises(UserError, match="precision is"):
+            precision_for(wrong)
+
+
+def test_precisions_that_a_device_lacks(monkeypatch):
+    asked = {}
+
+    def supported(including_emulation=True):
+        asked["emulation"] = including_emulation
+        return including_emulation  # a GPU that only emulates it
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="needs a GPU"):
         precision_for("fp16")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    with pytest.raises(UserError, match="Tesla T4"):
+        precision_for("bf16")
+    assert asked == {"emulation": False} and precision_for("fp16") == "fp16" and precision_for("tf32") == "no"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    assert precision_for("bf16") == "bf16"
+
+
+@pytest.mark.parametrize("precision, allowed", [("no", False), ("tf32", True), ("bf16", False)])
+def test_tf32_is_allowed_inside_alone_and_on_a_gpu_alone(precision, allowed):
+    def switches():
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+    before = switches()
+    assert before != (allowed, allowed)  # torch lets convolutions be rounded and matrix products not
+    with products_in(precision, torch.device("cpu")):
+        assert switches() == before
+    with pytest.raises(ZeroDivisionError), products_in(precision, torch.device("cuda")):
+        assert switches() == (allowed, allowed)
+        raise ZeroDivisionError
+    assert switches() == before
 
 
 def test_full_precision_computes_in_full(tmp_path):

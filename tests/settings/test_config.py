@@ -26,6 +26,11 @@ def test_defaults_are_the_papers():
     assert (config.cam.momentum, config.cam.weight_decay, config.cam.lr_backbone) == (0.9, 1e-4, 0.1)
     assert (config.modulation.threshold, config.modulation.erosion, config.superpixels.max_regions) == (0.3, 8, 64)
     assert (config.reconstruction.beta, config.modulation.beta, config.reconstruction.lr) == (1, 1, 5e-4)
+    # What the text leaves open is the release's; the small presets keep what their figures were measured with.
+    places = {name: preset.cam.fidelity for name, preset in PRESETS.items()}
+    assert {name for name, place in places.items() if place == "released"} == {"voc", "voc_released", "coco"}
+    assert {preset.cam.precision for preset in PRESETS.values()} == {"no"}  # float32 all through
+    assert {preset.irn.precision for preset in PRESETS.values()} == {"no"}
     assert config.inference.threshold == 0.2 and config.data.train_split == "train_aug"
 
 
@@ -75,6 +80,15 @@ def test_numbers():
     assert load_config("tiny", {"cam.weight_decay": "1e-5"}).cam.weight_decay == 1e-5  # YAML's way to read 1e-5
     nested = load_config("tiny", {"data.scenes.lengths": [[0, 1], [0, 1], [0, 1]]}).data.scenes.lengths
     assert nested == ((0.0, 1.0),) * 3
+
+
+@pytest.mark.parametrize("part", ["cam", "irn", "segmentation"])
+def test_precisions_are_named(part):
+    assert getattr(load_config("tiny", {f"{part}.precision": "bf16"}), part).precision == "bf16"
+    for wrong in ("auto", "fp32"):
+        assert f"setting '{part}.precision' must be 'no', 'tf32', 'bf16' or 'fp16'" in refusal(
+            "tiny", {f"{part}.precision": wrong}
+        )
 
 
 def test_unknown_preset():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import make_photographs, snapshot
 from PIL import Image
 
@@ -14,13 +15,14 @@ from sscnb.errors import UserError
 from sscnb.evaluation.boundary import BoundaryIoU
 from sscnb.evaluation.masks import ConfusionMatrix
 from sscnb.evaluation.seeds import seed_from_activation
-from sscnb.method.cam import class_activation, multi_scale_activation
+from sscnb.method.cam import class_activation
+from sscnb.method.multi_scale import scale_maps
 from sscnb.networks.tensors import to_tensor
 from sscnb.settings.config import load_config
 from sscnb.stages.cam import cam_stage, infer_cams, load_cam_net, load_objective, train_cam
 from sscnb.stages.data import make_superpixels, prepare_data
 from sscnb.stages.run import open_run
-from sscnb.stages.seeds import evaluate_seeds, load_cams
+from sscnb.stages.seeds import evaluate_seeds, load_cams, load_grid_cams
 
 SMALL = {
     "data.scenes.size": 64,
@@ -92,11 +94,35 @@ def test_cams_are_those_of_the_trained_network(finished):
         with np.load(folder / f"{image_id}.npz") as stored:
             classes, maps = stored["classes"], stored["maps"]
         assert classes.tolist() == (np.flatnonzero(dataset.labels(image_id)) + 1).tolist()
-        assert maps.shape == (len(classes), 16, 16) and maps.dtype == np.float16
-        assert maps.min() >= 0 and maps.max() <= 1
-        _, activation = multi_scale_activation(net, to_tensor(dataset.image(image_id))[None], grid=(16, 16))
-        expected = class_activation(activation[0, classes - 1]).numpy()
-        assert np.abs(maps - expected).max() < 2e-3
+        _, (expected,) = scale_maps(net, [to_tensor(dataset.image(image_id))[None]])
+        expected = expected[0, classes - 1]  # 4 x 4 cells: 64 pixels at stride 16
+        assert maps.shape == (len(classes), 16) and maps.dtype == np.float32
+        torch.testing.assert_close(torch.from_numpy(maps), expected.flatten(1))
+        scores, found = load_cams(finished, "baseline", 0, image_id, (64, 64))
+        full = F.interpolate(expected[None], size=(64, 64), mode="bilinear", align_corners=False)[0]
+        assert np.array_equal(found, classes) and scores.dtype == np.float32
+        np.testing.assert_allclose(scores, class_activation(full).numpy(), atol=1e-5)
+        grid, _ = load_grid_cams(finished, "baseline", 0, image_id, (16, 16))
+        coarse = F.interpolate(expected[None], size=(16, 16), mode="bilinear", align_corners=False)[0]
+        np.testing.assert_allclose(grid, class_activation(coarse).numpy(), atol=1e-5)
+
+
+def test_cams_of_several_scales_and_a_long_side(run):
+    """Scales are made from the image, maps are laid on the padded image, and both follow `long_side`."""
+    image_id, changes = run.dataset().ids("train")[0], {"inference.scales": [1.0, 0.5], "inference.long_side": 50}
+    run = replace(run, config=load_config("tiny", SMALL | changes))
+    shutil.rmtree(run.cam_folder("baseline") / "cams")
+    infer_cams(run)
+    net, image = load_cam_net(run, "baseline", 0), Image.fromarray(run.dataset().image(image_id))
+    total = 0
+    for side in (50, 25):
+        scaled = to_tensor(np.array(image.resize((side, side), Image.Resampling.BICUBIC)))[None]
+        with torch.no_grad():
+            features = F.relu(net(scaled)[1]) + F.relu(net(scaled.flip(-1))[1]).flip(-1)
+        total = total + F.interpolate(features, size=(64, 64), mode="bilinear")[..., :50, :50]  # 50 padded to 64
+    expected = F.interpolate(total, size=(64, 64), mode="bilinear")[0]
+    scores, classes = load_cams(run, "baseline", 0, image_id, (64, 64))
+    np.testing.assert_allclose(scores, class_activation(expected[classes - 1]).numpy(), atol=1e-4)
 
 
 def test_seeds_are_measured_on_all_images(finished):
@@ -298,7 +324,7 @@ def test_photographs_without_masks(tmp_path):
     train_cam(run)
     assert values(infer_cams(run))["classifier/mAP"] is not None
     with np.load(run.cam_folder("baseline") / "cams/001.npz") as stored:
-        assert stored["classes"].tolist() == [2] and stored["maps"].shape == (1, 14, 16)  # of 56 x 64 pixels
+        assert stored["classes"].tolist() == [2] and stored["grids"].tolist() == [[14, 16], [21, 24]]
     result = evaluate_seeds(run)
     assert result["rows"] == [] and "no masks for split 'train'" in result["note"]
     written = snapshot(run.folder)
@@ -341,3 +367,28 @@ def test_images_without_any_class_have_no_cams(tmp_path):
         stage(run)
     scores, classes = load_cams(run, "baseline", 0, "000", (48, 64))
     assert scores.shape == (0, 48, 64) and len(classes) == 0
+
+
+# --- superpixels of others -----------------------------------------------------------------------------------------
+
+
+def test_foreign_superpixels_are_trained_with(tmp_path):
+    root, theirs = make_photographs(tmp_path / "mine"), tmp_path / "theirs"
+    theirs.mkdir()
+    changes = FOLDER | {"superpixels.folder": str(theirs)}
+    run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(root), overrides=changes)
+    prepare_data(run)
+    ids = run.dataset().ids("train")
+    text = refusal(make_superpixels, run)
+    assert f"{len(ids)} of {len(ids)}" in text and f"{ids[0]}.png is missing" in text
+    for image_id in ids:
+        height, width = run.dataset().image(image_id).shape[:2]
+        numbers = np.arange(height * width).reshape(height, width) // 8  # more than 256
+        channels = np.stack([numbers % 256, numbers // 256, 0 * numbers], axis=-1).astype(np.uint8)
+        Image.fromarray(channels).save(theirs / f"{image_id}.png")
+    assert values(make_superpixels(run))["mean_regions"] > 256
+    train_cam(run, "ssc")
+    settings = json.loads((run.cam_folder("ssc") / "settings.json").read_text())["settings"]
+    assert settings["superpixels"] == str(theirs)
+    own = replace(run, config=load_config("folder", FOLDER))
+    assert "superpixels.folder" in refusal(make_superpixels, own)

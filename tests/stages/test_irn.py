@@ -28,7 +28,7 @@ from sscnb.stages.data import prepare_data
 from sscnb.stages.irn import RelationObjective, irn_stage, load_irn, make_ir_labels, train_irn
 from sscnb.stages.pseudo import evaluate_pseudo_masks, load_confidence, load_walk, make_pseudo_masks, walk
 from sscnb.stages.run import open_run
-from sscnb.stages.seeds import evaluate_seeds, load_cams
+from sscnb.stages.seeds import evaluate_seeds, load_cams, load_grid_cams
 
 SMALL = {
     "data.scenes.size": 64,
@@ -168,7 +168,7 @@ def test_files_are_those_that_others_read(finished):
 def test_the_walk_stays_where_it_is_without_steps(finished):
     net, image_id = load_irn(finished, "baseline", 0), finished.dataset().ids("train")[0]
     edge, still = walk(finished, net, "baseline", 0, image_id, steps=0)
-    cams = torch.from_numpy(load_cams(finished, "baseline", 0, image_id, (16, 16))[0])
+    cams = torch.from_numpy(load_grid_cams(finished, "baseline", 0, image_id, (16, 16))[0])
     assert torch.equal(still, cams * (1 - edge))
 
 
@@ -403,7 +403,9 @@ def test_a_large_photograph_takes_less_than_two_gigabytes(run):
         large = image.resize((2000, 1500))
     large.save(path)
     cams = run.cam_folder("baseline") / f"cams/{image_id}.npz"
-    np.savez(cams, classes=np.array([1, 4], np.int16), maps=np.random.default_rng(0).random((2, 375, 500), np.float32))
+    maps = np.random.default_rng(0).random((2, 94 * 125), np.float32)
+    where = {"grids": np.array([[94, 125]]), "size": np.array([1500, 2000]), "stride": np.array(16)}
+    np.savez(cams, classes=np.array([1, 4], np.int16), maps=maps, **where)
     Image.new("L", large.size).save(run.dataset().mask_path(image_id))
     shutil.rmtree(run.folder / "data")
     prepare_data(run)
