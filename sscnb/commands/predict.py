@@ -51,7 +51,7 @@ def predict_files(
     folder = find_network(project_root() / Path(run_dir).expanduser(), source, seed, backbone)
     net, settings, classes = load_network(folder)
     if crf:
-        settings = replace(settings, crf=crf)
+        settings = replace(settings, crf="none" if crf == "none" else "dense")
     if settings.crf == "dense":
         require_crf()
     output, written, errors = Path(output).expanduser(), [], []

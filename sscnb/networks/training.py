@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
@@ -62,6 +63,7 @@ def fit(
     Raises:
         UserError: a loss is not finite (names the images of the batch), or the checkpoint is of another configuration.
     """
+    AcceleratorState._reset_state()  # it would hold every training of a process to the precision of the first
     # Without a GPU the processor, as in inference: accelerate alone would take Apple's MPS.
     accelerator = Accelerator(mixed_precision=precision_for(schedule.precision), cpu=not torch.cuda.is_available())
     sampler = EpochSampler(len(data), seed)  # type: ignore[arg-type]  # torch's Dataset does not declare its __len__

@@ -2,16 +2,14 @@
 
 from sscnb.settings.config import load_config, override, settings_dict, settings_hash
 from sscnb.settings.presets import PRESETS
-from sscnb.settings.schema import (
+from sscnb.settings.schema import Config
+from sscnb.settings.to_masks import IRNSettings, PseudoMaskSettings, SegmentationSettings
+from sscnb.settings.to_seeds import (
     CAMSettings,
-    Config,
     DataSettings,
     InferenceSettings,
-    IRNSettings,
     ModulationSettings,
-    PseudoMaskSettings,
     ReconstructionSettings,
-    SegmentationSettings,
     SuperpixelSettings,
 )
 from sscnb.settings.variants import (

@@ -3,24 +3,26 @@
 import dataclasses
 import hashlib
 import json
-import math
-from dataclasses import replace
-from typing import Any, get_args, get_origin
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from sscnb.errors import UserError, nearest
 from sscnb.settings.presets import PRESETS
-from sscnb.settings.schema import Config, SegmentationSettings
+from sscnb.settings.schema import Config
+
+_CONFIG = TypeAdapter(Config)
 
 
 def load_config(preset: str, overrides: dict[str, Any] | None = None) -> Config:
     """Return a preset with some values replaced, such as `{"cam.epochs": 2}`.
 
     Raises:
-        UserError: no such preset, no such key, or a value of another type than the setting's.
+        UserError: no such preset, no such key, or a value of another type than the setting's or out of its range.
     """
     if preset not in PRESETS:
-        raise UserError(f"there is no preset {preset!r}; {nearest(preset, list(PRESETS))}")
-    if not isinstance(overrides or {}, dict):
+        raise UserError(f"there is no preset {preset!r}; {nearest(str(preset), list(PRESETS))}")
+    if overrides is not None and not isinstance(overrides, dict):
         raise UserError(f'overrides must be a dict such as {{"cam.epochs": 2}}, not {overrides!r}.')
     return override(PRESETS[preset], overrides or {})
 
@@ -29,12 +31,30 @@ def override(config: Config, overrides: dict[str, Any]) -> Config:
     """Return a configuration with some values replaced.
 
     Raises:
-        UserError: no such key, or a value of another type than the setting's or out of range.
+        UserError: no such key, or a value of another type than the setting's or out of its range.
     """
+    if not overrides:
+        return config
+    values = settings_dict(config)
+    names = [name for name in setting_names(config) if name != "preset"]
     for key, value in overrides.items():
-        config = _override(config, key, key.split("."), value)
-    _check(config)
-    return config
+        if key not in names:
+            raise UserError(f"there is no setting {key!r}; {nearest(key, names)}")
+        *path, last = key.split(".")
+        part = values
+        for name in path:
+            part = part[name]
+        part[last] = _number(value) if isinstance(part[last], float) and isinstance(value, str) else value
+    try:
+        return _CONFIG.validate_json(json.dumps(values))  # as JSON: it knows no tuples, and 1 is a float there too
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        # Of a list with a bad value, pydantic says too that it is too short without that value.
+        bad = {fault["loc"][:-1] for fault in faults if isinstance(fault["loc"][-1], int)}
+        said = [_said(fault) for fault in faults if fault["loc"] not in bad]
+        raise UserError("\n".join(said)) from error
+    except TypeError as error:
+        raise UserError(f"overrides hold a value that is not JSON: {error}.") from error
 
 
 def setting_names(settings: Any, prefix: str = "") -> list[str]:
@@ -56,104 +76,25 @@ def settings_hash(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _check(config: Config) -> None:
-    cam, inference = config.cam, config.inference
-    irn, pseudo = config.irn, config.pseudo
-    stride = max(1, cam.output_stride)
-    expected = {
-        "data.source": (config.data.source in ("folder", "scenes"), "'folder' or 'scenes'"),
-        "cam.epochs": (cam.epochs > 0, "above 0"),
-        "cam.batch_size": (cam.batch_size > 0, "above 0"),
-        # An image that is rebuilt from the last map has then the crop's size.
-        "cam.crop": (cam.crop > 0 and cam.crop % stride == 0, f"above 0 and a multiple of {stride}, the output stride"),
-        "cam.resize": (0 < cam.resize[0] <= cam.resize[1], "the smallest and the largest long side"),
-        "inference.scales": (min(inference.scales, default=0) > 0, "one or more factors above 0"),
-        "inference.batch_size": (inference.batch_size > 0, "above 0"),
-        "irn.crf": (irn.crf in ("dense", "none"), "'dense' or 'none'"),
-        "irn.foreground": (irn.foreground <= 1, "at most 1"),
-        "irn.background": (0 <= irn.background <= irn.foreground, "from 0 to irn.foreground"),
-        "irn.radius": (irn.radius > 1, "at least 2"),
-        "irn.pairs": (irn.pairs in ("inside", "released"), "'inside' or 'released'"),
-        "irn.momentum": (0 <= irn.momentum < 1, "from 0 to below 1"),
-        "irn.pad": (irn.pad >= 0, "0 or more"),
-        "irn.scale": (0 < irn.scale[0] <= irn.scale[1], "the smallest and largest factor"),
-        "irn.crop": (irn.crop > 0, "above 0"),
-        "irn.epochs": (irn.epochs > 0, "above 0"),
-        "irn.batch_size": (irn.batch_size > 0, "above 0"),
-        "pseudo.radius": (pseudo.radius > 1, "at least 2"),
-        "pseudo.beta": (pseudo.beta > 0, "above 0"),
-        "pseudo.steps": (pseudo.steps >= 0, "0 or more"),
-        "pseudo.tol": (0 < pseudo.tol < 1, "between 0 and 1"),
-        "pseudo.threshold": (0 <= pseudo.threshold <= 1, "from 0 to 1"),
-        "pseudo.keep": (0 < pseudo.keep <= 1, "above 0 and at most 1"),
-        "pseudo.trust": (pseudo.trust in ("margin", "rank"), "'margin' or 'rank'"),
-        **_segmentation_checks(config.segmentation),
-        "seeds": (min(config.seeds, default=-1) >= 0, "one or more whole numbers from 0 on"),
-    }
-    for key, (fits, wanted) in expected.items():
-        if not fits:
-            raise UserError(f"setting {key!r} must be {wanted}.")
+def _number(text: str) -> Any:
+    """Return a text as a number where it is one: YAML, papermill's way to hand values over, reads 1e-5 as a text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
-def _segmentation_checks(segmentation: SegmentationSettings) -> dict[str, tuple[bool, str]]:
-    """Return, by setting, whether its value makes sense and which would."""
-    area, ratio = segmentation.area, segmentation.ratio
-    choices = {
-        "method": ("single", "cotrain"),
-        "batch_norm": ("batch", "frozen"),
-        "crops": ("area", "scale"),
-        "divide_by": ("labelled", "all"),
-        "mix": ("next", "halves"),
-        "contour": ("labels", "pasted"),
-        "interpolation": ("bilinear", "bicubic"),
-        "fuse": ("max", "mean"),
-        "crf": ("dense", "none"),
-    }
-    checks = {k: (getattr(segmentation, k) in v, f"{v[0]!r} or {v[1]!r}") for k, v in choices.items()}
-    checks |= {
-        "rates": (min(segmentation.rates, default=0) > 0, "one or more whole numbers above 0"),
-        "area": (0 < area[0] <= area[1] <= 1, "the smallest and largest share, above 0 and at most 1"),
-        "ratio": (0 < ratio[0] <= ratio[1], "the smallest and largest ratio of width to height"),
-        "scale": (0 < segmentation.scale[0] <= segmentation.scale[1], "the smallest and largest factor"),
-        "crop": (segmentation.crop > 0, "above 0"),
-        "epochs": (segmentation.epochs > 0, "above 0"),
-        "batch_size": (segmentation.batch_size > 0, "above 0"),
-        "min_lr": (segmentation.min_lr >= 0, "0 or more"),
-        "mix_probability": (0 <= segmentation.mix_probability <= 1, "from 0 to 1"),
-        "mix_certainty": (0 <= segmentation.mix_certainty < 1, "from 0 to below 1"),
-        "test_size": (segmentation.test_size >= 0, "above 0, or 0 for the images' own size"),
-        "test_scales": (min(segmentation.test_scales, default=0) > 0, "one or more factors above 0"),
-    }
-    return {f"segmentation.{name}": check for name, check in checks.items()}
-
-
-def _override(settings: Any, key: str, path: list[str], value: Any) -> Any:
-    valid = {f.name: f for f in dataclasses.fields(settings) if f.name != "preset"}
-    known = path[0] in valid
-    child = getattr(settings, path[0]) if known else None
-    if not known or dataclasses.is_dataclass(child) != (len(path) > 1):
-        prefix = key[: len(key) - len(".".join(path))]
-        offered = [name for name in setting_names(settings, prefix) if name != "preset"]
-        raise UserError(f"there is no setting {key!r}; {nearest(key, offered)}")
-    if len(path) > 1:
-        return replace(settings, **{path[0]: _override(child, key, path[1:], value)})
-    return replace(settings, **{path[0]: _convert(key, value, valid[path[0]].type)})
-
-
-def _convert(key: str, value: Any, wanted: Any) -> Any:
-    """Return `value` as the setting's type: JSON knows no tuples, and 1 is a float there too."""
-    if get_origin(wanted) is tuple and isinstance(value, list | tuple):
-        items, types = list(value), get_args(wanted)
-        inner = [types[0]] * len(items) if types[-1] is Ellipsis else list(types)
-        if len(inner) == len(items):
-            return tuple(_convert(key, v, t) for v, t in zip(items, inner, strict=True))
-    elif wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:  # YAML, papermill's way to hand values over, reads 1e-5 as a text
-            if math.isfinite(number := float(value)):
-                return number
-        except ValueError:
-            pass
-    elif isinstance(wanted, type) and type(value) is wanted:
-        return value
-    name = getattr(wanted, "__name__", str(wanted)) if get_origin(wanted) is None else str(wanted)
-    raise UserError(f"setting {key!r} takes a value of type {name}, not {value!r}.")
+def _said(fault: Any) -> str:
+    """Say what is wrong with a value, and what it should be."""
+    place = ""
+    for step in fault["loc"]:
+        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
+    said = (
+        fault["msg"]
+        .removeprefix("Value error, ")
+        .replace("Input should", "it should")
+        .replace("Tuple should", "it should")
+    )
+    if isinstance(fault["input"], dict):  # of several settings together, which are named
+        return f"setting {said}."
+    return f"setting {place!r} is {fault['input']!r}; {said}."

@@ -3,16 +3,14 @@
 from dataclasses import replace
 
 from sscnb.datasets.scenes import SceneConfig
-from sscnb.settings.schema import (
+from sscnb.settings.schema import Config
+from sscnb.settings.to_masks import IRNSettings, PseudoMaskSettings, SegmentationSettings
+from sscnb.settings.to_seeds import (
     CAMSettings,
-    Config,
     DataSettings,
     InferenceSettings,
-    IRNSettings,
     ModulationSettings,
-    PseudoMaskSettings,
     ReconstructionSettings,
-    SegmentationSettings,
 )
 
 # Small images and few of them: shorter schedules, smaller steps, and one colour-jitter-free augmentation for all.
@@ -82,6 +80,7 @@ _LITE_SEGMENTATION = SegmentationSettings(
     flip=True,
     fuse="mean",
     crf="none",  # goes without a compiler
+    precision="no",  # processors are slower in bf16, and differ in it
     workers=0,
 )
 

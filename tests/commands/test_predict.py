@@ -13,8 +13,8 @@ from sscnb.datasets.images import read_image
 from sscnb.errors import UserError
 from sscnb.files import write_json
 from sscnb.segmentation.inference import predict_mask
+from sscnb.settings import SegmentationSettings
 from sscnb.settings.config import settings_dict
-from sscnb.settings.schema import SegmentationSettings
 from sscnb.stages.segmentation import build_net, load_network, settings_from
 
 SETTINGS = SegmentationSettings(

@@ -34,6 +34,7 @@ def test_images_without_masks_are_shown_without_curves(tmp_path, photographs):
     for mask in (photographs / "SegmentationClass").iterdir():
         mask.unlink()
     run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(photographs))
+    run.folder.mkdir(exist_ok=True)
     run.dataset_folder.symlink_to(photographs)
     folder = run.cam_folder("baseline") / "cams"
     folder.mkdir(parents=True)

@@ -16,6 +16,7 @@ IDS = ["000", "001"]
 def run(tmp_path, photographs):
     """A run on photographs with what the stages would have written for two images of the variant `drs`."""
     run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(photographs), overrides={"irn.crf": "none"})
+    run.folder.mkdir(exist_ok=True)
     run.dataset_folder.symlink_to(photographs)
     rng, classes = np.random.default_rng(0), np.array([2], np.int16)
     cams, irn = run.cam_folder("drs") / "cams", run.irn_folder("drs")

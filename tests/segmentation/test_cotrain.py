@@ -9,7 +9,7 @@ from torch import nn
 from sscnb.segmentation.cotrain import CoTrainingObjective, TwoNets, sure_labels
 from sscnb.segmentation.deeplab import build_deeplab
 from sscnb.segmentation.mixing import outline
-from sscnb.settings.schema import SegmentationSettings
+from sscnb.settings import SegmentationSettings
 
 LITE = SegmentationSettings(backbone="efficientnet_lite0", weights="random", rates=(1, 2))
 UNMIXED = SegmentationSettings(mix_probability=0.0)

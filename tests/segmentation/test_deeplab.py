@@ -16,7 +16,7 @@ from sscnb.segmentation.deeplab import (
     pixel_loss,
     to_pixels,
 )
-from sscnb.settings.schema import SegmentationSettings
+from sscnb.settings import SegmentationSettings
 
 LITE = SegmentationSettings(backbone="efficientnet_lite0", weights="random", rates=(1, 2), batch_norm="frozen")
 

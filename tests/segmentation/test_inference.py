@@ -14,8 +14,8 @@ from sscnb.networks.tensors import to_tensor
 from sscnb.refinement.crf import refine_probabilities
 from sscnb.segmentation.deeplab import build_deeplab
 from sscnb.segmentation.inference import predict_mask, segment_image, strongest
+from sscnb.settings import SegmentationSettings
 from sscnb.settings.presets import PRESETS
-from sscnb.settings.schema import SegmentationSettings
 
 LITE = replace(
     PRESETS["tiny"].segmentation, weights="random", output_stride=16, rates=(1, 2), test_scales=(1.0,)

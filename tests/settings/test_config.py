@@ -86,9 +86,8 @@ def test_numbers():
 def test_precisions_are_named(part):
     assert getattr(load_config("tiny", {f"{part}.precision": "bf16"}), part).precision == "bf16"
     for wrong in ("auto", "fp32"):
-        assert f"setting '{part}.precision' must be 'no', 'tf32', 'bf16' or 'fp16'" in refusal(
-            "tiny", {f"{part}.precision": wrong}
-        )
+        text = refusal("tiny", {f"{part}.precision": wrong})
+        assert f"setting '{part}.precision' is {wrong!r}; it should be 'no', 'tf32', 'bf16' or 'fp16'" in text
 
 
 def test_unknown_preset():
@@ -119,31 +118,28 @@ def test_unknown_key(key, offered):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "type_name"),
+    ("key", "value", "wanted"),
     [
-        ("cam.epochs", 2.0, "int"),
-        ("cam.epochs", "2", "int"),
-        ("cam.epochs", True, "int"),
-        ("cam.epochs", None, "int"),
-        ("cam.lr_backbone", "fast", "float"),
-        ("cam.lr_backbone", True, "float"),
-        ("cam.lr_backbone", float("nan"), "float"),
-        ("cam.lr_backbone", float("inf"), "float"),
-        ("cam.backbone", 50, "str"),
-        ("inference.flip", 1, "bool"),
-        ("inference.scales", 1.0, "tuple[float, ...]"),
-        ("inference.scales", ["a"], "float"),
-        ("cam.resize", [100], "tuple[int, int]"),
-        ("cam.resize", [1.5, 2], "int"),
-        ("variants", "baseline", "tuple[str, ...]"),
+        ("cam.epochs", 2.0, "a valid integer"),
+        ("cam.epochs", "2", "a valid integer"),
+        ("cam.epochs", True, "a valid integer"),
+        ("cam.epochs", None, "a valid integer"),
+        ("cam.lr_backbone", "fast", "a valid number"),
+        ("cam.lr_backbone", True, "a valid number"),
+        ("cam.lr_backbone", float("nan"), "a finite number"),
+        ("cam.lr_backbone", float("inf"), "a finite number"),
+        ("cam.backbone", 50, "'resnet50', "),
+        ("inference.flip", 1, "a valid boolean"),
+        ("inference.scales", 1.0, "a valid array"),
+        ("inference.scales", ["a"], "a valid number"),
+        ("cam.resize", [1.5, 2], "a valid integer"),
+        ("variants", "baseline", "a valid array"),
     ],
 )
-def test_value_of_another_type(key, value, type_name):
+def test_value_of_another_type(key, value, wanted):
     with pytest.raises(UserError) as caught:
         load_config("tiny", {key: value})
-    assert f"setting {key!r} takes a value of type {type_name}, not {value!r}" in str(caught.value) or (
-        isinstance(value, list) and f"setting {key!r} takes a value of type {type_name}" in str(caught.value)
-    )
+    assert str(caught.value).startswith(f"setting '{key}") and f"it should be {wanted}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +149,7 @@ def test_value_of_another_type(key, value, type_name):
         ("cam.batch_size", -1),
         ("cam.crop", 0),
         ("cam.crop", 100),
+        ("cam.resize", [100]),
         ("cam.resize", [120, 88]),
         ("cam.resize", [0, 88]),
         ("inference.scales", []),
@@ -174,15 +171,35 @@ def test_value_of_another_type(key, value, type_name):
         ("seeds", []),
         ("seeds", [-1]),
         ("data.source", "scene"),
+        ("cam.lr_backbone", -0.1),
+        ("cam.momentum", 5),
+        ("cam.power", -3),
+        ("cam.clip", -1),
+        ("cam.delta", -2),
+        ("cam.detach", 7),
+        ("cam.output_stride", 0),
+        ("cam.fidelity", "papers"),
+        ("inference.threshold", 7),
+        ("inference.long_side", -5),
+        ("inference.scales", [1e-9]),
+        ("superpixels.max_regions", 0),
+        ("modulation.beta", -5),
+        ("reconstruction.width", 12),
+        ("segmentation.area", [0.5, 1.5]),
+        ("segmentation.fuse", "least"),
+        ("seeds", [0, 0]),
+        ("variants", []),
+        ("variants", ["drs", "drs"]),
+        ("data.train_split", "../train"),
     ],
 )
 def test_value_that_means_nothing(key, value):
-    with pytest.raises(UserError, match="must be") as caught:
+    with pytest.raises(UserError, match="it should") as caught:
         load_config("tiny", {key: value})
-    assert repr(key) in str(caught.value)
+    assert f"setting '{key}" in str(caught.value)
 
 
-@pytest.mark.parametrize("overrides", ["cam.epochs=2", [1], 3])
+@pytest.mark.parametrize("overrides", ["cam.epochs=2", [1], 3, "", [], 0, False])
 def test_overrides_that_are_no_dict(overrides):
     with pytest.raises(UserError, match="overrides must be a dict"):
         load_config("tiny", overrides)

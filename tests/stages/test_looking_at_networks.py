@@ -21,6 +21,7 @@ SMALL = {"cam.crop": 64, "cam.weights": "random", "reconstruction.loss_weights":
 def run(tmp_path, photographs):
     """A run on photographs with their superpixels, without any training."""
     run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(photographs), overrides=SMALL)
+    run.folder.mkdir(exist_ok=True)
     run.dataset_folder.symlink_to(photographs)
     paths = {i: run.dataset().image_path(i) for i in ("000", "002")}
     segment_files(paths, run.folder / "superpixels", workers=1, progress=False)
