@@ -3,7 +3,15 @@
 from sscnb.datasets.checks import check_images
 from sscnb.datasets.coco import prepare_coco
 from sscnb.datasets.folder import IGNORE, VOC_CLASSES, Dataset, open_dataset
-from sscnb.datasets.images import SUFFIXES, UNREADABLE, image_size, read_image, read_mask
+from sscnb.datasets.images import (
+    MAX_PIXELS,
+    SUFFIXES,
+    UNREADABLE,
+    image_size,
+    read_image,
+    read_mask,
+    read_reduced,
+)
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.datasets.transforms import Sample, augment, resize_long
 from sscnb.datasets.voc import prepare_voc, voc_folder
@@ -11,6 +19,7 @@ from sscnb.datasets.voc import prepare_voc, voc_folder
 __all__ = [
     "Dataset",
     "IGNORE",
+    "MAX_PIXELS",
     "SUFFIXES",
     "Sample",
     "UNREADABLE",
@@ -23,6 +32,7 @@ __all__ = [
     "prepare_voc",
     "read_image",
     "read_mask",
+    "read_reduced",
     "resize_long",
     "save_mask",
     "voc_folder",

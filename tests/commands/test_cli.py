@@ -177,7 +177,8 @@ def test_from_a_shell(tmp_path):
     done = subprocess.run(command(*words), capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.splitlines() == [
-        f"error: cannot write {tmp_path}/file/run/run.json: Not a directory. Choose a run folder that you can write to."
+        f"error: cannot write {tmp_path}/file/run/run.json: Not a directory. "
+        "A file stands where a folder is wanted: choose another path, or move the file away."
     ]
 
 

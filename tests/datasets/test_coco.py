@@ -14,7 +14,8 @@ pytest.importorskip("pycocotools")
 from sscnb.commands.cli import main
 from sscnb.datasets import coco, open_dataset
 from sscnb.datasets.checks import check_images
-from sscnb.datasets.coco import draw_mask, prepare_coco
+from sscnb.datasets.coco import prepare_coco
+from sscnb.datasets.regions import draw_mask
 from sscnb.errors import UserError
 
 HEIGHT, WIDTH = 20, 30

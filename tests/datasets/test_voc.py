@@ -130,7 +130,7 @@ def test_the_second_time_nothing_is_written_and_sbd_not_needed(root):
 
 
 def test_an_interrupted_conversion_goes_on(root, monkeypatch):
-    convert, done = voc._convert_mask, []
+    convert, done = voc.convert_mask, []
 
     def interrupted(job):
         if len(done) == 2:
@@ -138,7 +138,7 @@ def test_an_interrupted_conversion_goes_on(root, monkeypatch):
         done.append(job[2].name)
         return convert(job)
 
-    monkeypatch.setattr(voc, "_convert_mask", interrupted)
+    monkeypatch.setattr(voc, "convert_mask", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(root)
     folder = root / "VOCdevkit/VOC2012"
@@ -150,7 +150,7 @@ def test_an_interrupted_conversion_goes_on(root, monkeypatch):
         done.append(job[2].name)
         return convert(job)
 
-    monkeypatch.setattr(voc, "_convert_mask", counted)
+    monkeypatch.setattr(voc, "convert_mask", counted)
     prepare(root)
     assert sorted(done) == [f"{image_id}.png" for image_id in ONLY_SBD]  # each once, over both calls
     assert open_dataset(folder).has_masks("train_aug") and not (folder / ".SegmentationClassAug.partial").exists()
