@@ -20,6 +20,7 @@ from sscnb.settings import SegmentationSettings
 from sscnb.stages import load_network, project_root
 
 LIMIT = 1024  # pixels of the long side, unless another limit is asked for: what a processor with a few GB can do
+_STRIP = 256  # rows
 
 
 def predict_files(
@@ -35,8 +36,8 @@ def predict_files(
 ) -> tuple[list[Path], list[UserError]]:
     """Segment an image, or the images of a folder; a file that cannot be read does not keep the others waiting.
 
-    Writes `masks/<name>.png` (palette PNG at the image's own size) and `overlays/<name>.jpg` into `output`. A photograph
-    of more than `MAX_PIXELS` is worked on at a fraction of its size, which its overlay has; its mask is brought up.
+    Writes `masks/<name>.png` (palette PNG at the image's own size) and `overlays/<name>.jpg` into `output`. One of
+    more than `MAX_PIXELS` is worked on at a fraction of its size, which its overlay has; its mask is brought up.
 
     Args:
         run_dir: a run folder with a trained segmentation network; a relative path begins at the project's folder, as
@@ -70,7 +71,7 @@ def predict_files(
                 mask = _predicted(net, image, settings, limit, path)
                 save_mask(output / f"masks/{names[path]}.png", _enlarged(mask, size))
                 with replacing(output / f"overlays/{names[path]}.jpg") as temporary:
-                    Image.fromarray(overlay_mask(image, mask)).save(temporary, quality=92)
+                    Image.fromarray(_overlaid(image, mask)).save(temporary, quality=92)
         except UserError as error:
             errors.append(error)
             continue
@@ -109,6 +110,12 @@ def _predicted(net: nn.Module, image: np.ndarray, settings: SegmentationSettings
         raise UserError(
             f"image {path} could not be segmented ({str(error).splitlines()[0]}). A smaller --limit needs less memory."
         ) from error
+
+
+def _overlaid(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """As `overlay_mask`, strip by strip: its numbers take fifty times the room of a pixel."""
+    strips = range(0, len(image), _STRIP)
+    return np.concatenate([overlay_mask(image[y : y + _STRIP], mask[y : y + _STRIP]) for y in strips])
 
 
 def _enlarged(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

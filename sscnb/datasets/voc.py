@@ -14,6 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sscnb.datasets.folder import VOC_CLASSES, Dataset, open_dataset, shown_classes
+from sscnb.datasets.names import name_fault
 from sscnb.datasets.preparation import check_count, check_files, convert, link, write_labels, write_list
 from sscnb.datasets.sbd import convert_mask, sbd_folder, sbd_ids, sbd_whole
 from sscnb.errors import UserError
@@ -140,6 +141,8 @@ def _add_labels(dataset: Dataset, *, partial: bool) -> None:
         check_files("annotations", (folder / f"{i}.xml" for i in dict.fromkeys(ids)), partial=partial)
         names = {}
         for file in tqdm(sorted(folder.glob("*.xml")), desc="labels", unit="img", mininterval=0.5):
+            if name_fault(file.stem):  # what a file manager left
+                continue
             if found := dataset.class_names(file.stem):  # test images have annotations without objects
                 names[file.stem] = sorted(found, key=VOC_CLASSES.index)
         write_labels(path, names)
