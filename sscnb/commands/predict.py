@@ -89,7 +89,7 @@ def output_names(files: Sequence[Path]) -> dict[Path, str]:
     whole = {path.name.casefold() for path in files}
     names: dict[Path, str] = {}
     taken = Counter[str]()
-    for path in files:
+    for path in sorted(files, key=lambda path: path.name.swapcase()):  # the lower case keeps its name
         alone = stems[path.stem.casefold()] == 1 and path.stem.casefold() not in whole
         name = path.stem if alone else path.name  # beach.jpg and beach.png in one folder
         taken[name.casefold()] += 1
