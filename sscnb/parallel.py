@@ -1,6 +1,8 @@
 """Work on many images in several processes. Light to import: every worker process does it."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -11,6 +13,8 @@ from sscnb.errors import UserError
 
 def in_processes(function: Callable, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
     """Yield `function(job)` for every job as they finish, from `workers` processes; in order in this one for 1.
+
+    What a job raises is raised here. Workers end with the process that started them, however that ends.
 
     Args:
         function: of a module's top level, as are the jobs' types: both are pickled.
@@ -27,7 +31,7 @@ def in_processes(function: Callable, jobs: Sequence[Any], workers: int) -> Itera
     context = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload([function.__module__])
-    pool = ProcessPoolExecutor(workers, mp_context=context)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
     try:
         for done in as_completed([pool.submit(function, job) for job in jobs]):
             yield done.result()
@@ -38,3 +42,19 @@ def in_processes(function: Callable, jobs: Sequence[Any], workers: int) -> Itera
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let a thread wait for the end of the process that asked for this worker, and end the worker then.
+
+    A worker waits for jobs on a pipe that it holds open itself, so that it would never hear of a killed parent. The
+    kernel's own signal would not do: the parent by birth is the server that forks.
+    """
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="waits for the parent's end", daemon=True).start()

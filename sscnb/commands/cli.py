@@ -9,13 +9,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sscnb import __version__
 from sscnb.commands import data as cli_data
-from sscnb.errors import UserError
-from sscnb.files import read_json
+from sscnb.errors import UserError, system_errors
+from sscnb.files import read_json, user_path
 from sscnb.settings import PRESETS, find_variant
 
 if TYPE_CHECKING:
@@ -33,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognised arguments: {' '.join(rest)}")
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        return options.function(options, [word for word in rest if word != "--"])
+        with system_errors():
+            return options.function(options, [word for word in rest if word != "--"])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -100,11 +100,12 @@ def _open(options: argparse.Namespace) -> "Run":
     from sscnb.stages import open_run, project_root
 
     if not options.preset:
-        folder = project_root() / Path(options.run_dir).expanduser()
+        folder = project_root() / user_path(options.run_dir)
         if options.run_dir and (folder / "run.json").is_file():  # it goes on as it was
-            options.preset = read_json(folder / "run.json")["preset"]
+            options.preset = read_json(folder / "run.json", {"preset": str})["preset"]
             last = folder / "reproduce.json"
-            options.overrides = {**(read_json(last)["overrides"] if last.is_file() else {}), **options.overrides}
+            kept = read_json(last, {"overrides": dict})["overrides"] if last.is_file() else {}
+            options.overrides = {**kept, **options.overrides}
         else:
             options.preset = "small"
     return open_run(options.preset, options.run_dir, options.data_root, options.seed or 0, options.overrides)

@@ -5,10 +5,10 @@ import os
 import platform
 import shutil
 from importlib import metadata
-from pathlib import Path
 
 from sscnb.datasets import open_dataset
 from sscnb.errors import UserError
+from sscnb.files import user_path
 from sscnb.settings import PRESETS, Config
 from sscnb.stages import project_root
 
@@ -66,7 +66,7 @@ def report(data_root: str = "") -> int:
     print("embedded scenes      made on first use (presets tiny, small)")
     if data_root:
         try:
-            dataset = open_dataset(project_root() / Path(data_root).expanduser())  # as a run takes it
+            dataset = open_dataset(project_root() / user_path(data_root))  # as a run takes it
             splits = ", ".join(f"{s} {len(dataset.ids(s))}" for s in dataset.splits)
             print(f"{data_root}: {len(dataset.classes)} classes; {splits}")
         except UserError as error:

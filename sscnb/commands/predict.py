@@ -1,21 +1,26 @@
 """Segment one's own photographs with a run's trained network: masks and overlays out of images."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import nn
 from tqdm import tqdm
 
-from sscnb.datasets import SUFFIXES, read_image, save_mask
-from sscnb.errors import UserError, nearest
+from sscnb.datasets import SUFFIXES, read_image, read_reduced, save_mask
+from sscnb.errors import UserError, nearest, system_errors
 from sscnb.evidence import overlay_mask
-from sscnb.files import replacing
+from sscnb.files import replacing, user_path
 from sscnb.refinement import require_crf
 from sscnb.segmentation import predict_mask
+from sscnb.settings import SegmentationSettings
 from sscnb.stages import load_network, project_root
 
 LIMIT = 1024  # pixels of the long side, unless another limit is asked for: what a processor with a few GB can do
+_STRIP = 256  # rows
 
 
 def predict_files(
@@ -31,7 +36,8 @@ def predict_files(
 ) -> tuple[list[Path], list[UserError]]:
     """Segment an image, or the images of a folder; a file that cannot be read does not keep the others waiting.
 
-    Writes `masks/<name>.png` (palette PNG at the image's own size) and `overlays/<name>.jpg` into `output`.
+    Writes `masks/<name>.png` (palette PNG at the image's own size) and `overlays/<name>.jpg` into `output`. One of
+    more than `MAX_PIXELS` is worked on at a fraction of its size, which its overlay has; its mask is brought up.
 
     Args:
         run_dir: a run folder with a trained segmentation network; a relative path begins at the project's folder, as
@@ -39,7 +45,8 @@ def predict_files(
         paths: an image file, or a folder whose images, not those of its subfolders, are taken.
         source, seed, backbone: which network, where the folder has several; empty: "ssc" and the lowest seed.
         crf: "dense" or "none"; empty: as the run's settings have it.
-        limit: shrink larger images to this long side while they are worked on; 0 never does.
+        limit: shrink larger images to this long side while they are worked on; 0 never does, and takes no image of
+            more than `MAX_PIXELS`.
 
     Returns:
         The masks' paths, and an error for each file that was left out.
@@ -47,29 +54,75 @@ def predict_files(
     Raises:
         UserError: no such network or no images at all.
     """
-    files = image_files(Path(paths).expanduser())
-    folder = find_network(project_root() / Path(run_dir).expanduser(), source, seed, backbone)
+    files = image_files(user_path(paths))
+    folder = find_network(project_root() / user_path(run_dir), source, seed, backbone)
     net, settings, classes = load_network(folder)
     if crf:
         settings = replace(settings, crf="none" if crf == "none" else "dense")
     if settings.crf == "dense":
         require_crf()
-    output, written, errors = Path(output).expanduser(), [], []
-    stems = [path.stem for path in files]
+    output, written, errors = user_path(output), [], []
+    names = output_names(files)
     for path in tqdm(files, desc="segmenting", unit="img", mininterval=0.5, disable=len(files) == 1):
-        name = path.stem if stems.count(path.stem) == 1 else path.name  # beach.jpg and beach.png in one folder
         try:
-            image = read_image(path)
+            with system_errors():
+                # Shrunk for the network all the same, so that a large photograph need not be decoded whole.
+                image, size = read_reduced(path) if limit else _whole(path)
+                mask = _predicted(net, image, settings, limit, path)
+                save_mask(output / f"masks/{names[path]}.png", _enlarged(mask, size))
+                with replacing(output / f"overlays/{names[path]}.jpg") as temporary:
+                    Image.fromarray(_overlaid(image, mask)).save(temporary, quality=92)
         except UserError as error:
             errors.append(error)
             continue
-        mask = predict_mask(net, image, settings, limit=limit)
-        save_mask(output / f"masks/{name}.png", mask)
-        with replacing(output / f"overlays/{name}.jpg") as temporary:
-            Image.fromarray(overlay_mask(image, mask)).save(temporary, quality=92)
         tqdm.write(f"{path}: {describe(mask, classes)}")
-        written.append(output / f"masks/{name}.png")
+        written.append(output / f"masks/{names[path]}.png")
     return written, errors
+
+
+def output_names(files: Sequence[Path]) -> dict[Path, str]:
+    """Return the name of each file's outputs: without its suffix, or with it where that would be another's as well.
+
+    No two are the same, nor differ in case alone, which some disks take for the same.
+    """
+    stems = Counter(path.stem.casefold() for path in files)
+    whole = {path.name.casefold() for path in files}
+    names: dict[Path, str] = {}
+    taken = Counter[str]()
+    for path in sorted(files, key=lambda path: path.name.swapcase()):  # the lower case keeps its name
+        alone = stems[path.stem.casefold()] == 1 and path.stem.casefold() not in whole
+        name = path.stem if alone else path.name  # beach.jpg and beach.png in one folder
+        taken[name.casefold()] += 1
+        number = taken[name.casefold()]
+        names[path] = name if number == 1 else f"{name}-{number}"  # beach.jpg and beach.JPG
+    return names
+
+
+def _whole(path: Path) -> tuple[np.ndarray, tuple[int, int]]:
+    image = read_image(path)
+    return image, image.shape[:2]
+
+
+def _predicted(net: nn.Module, image: np.ndarray, settings: SegmentationSettings, limit: int, path: Path) -> np.ndarray:
+    try:
+        return predict_mask(net, image, settings, limit=limit)
+    except RuntimeError as error:  # torch's, where memory is not to be had
+        raise UserError(
+            f"image {path} could not be segmented ({str(error).splitlines()[0]}). A smaller --limit needs less memory."
+        ) from error
+
+
+def _overlaid(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """As `overlay_mask`, strip by strip: its numbers take fifty times the room of a pixel."""
+    strips = range(0, len(image), _STRIP)
+    return np.concatenate([overlay_mask(image[y : y + _STRIP], mask[y : y + _STRIP]) for y in strips])
+
+
+def _enlarged(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bring the mask of a photograph that was read at a fraction of its size to the size H,W, by the nearest pixel."""
+    if mask.shape == size:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
 
 
 def image_files(path: Path) -> list[Path]:

@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from sscnb.datasets import UNREADABLE, Dataset, image_size, open_dataset, voc_folder, voc_palette
 from sscnb.errors import UserError
-from sscnb.files import replacing
+from sscnb.files import replacing, user_path
 
+_OURS = {"results.json", "settings.json"}  # what a run keeps beside its predictions
 _PLACE = "results/VOC2012/Segmentation/comp6_test_cls"  # comp6: segmentation, trained on any data
 
 
@@ -24,7 +25,8 @@ def write_submission(
     The archive depends on the predictions' bytes alone: the same ones give the same file.
 
     Args:
-        predictions: folder of `<id>.png`, mode P in VOC's palette, values 0..C, of their images' sizes.
+        predictions: folder of `<id>.png`, mode P in VOC's palette, values 0..C, of their images' sizes; the folder of
+            a run's own predictions will do.
         root: the VOC-layout folder that holds split and images, or the one with `VOCdevkit/VOC2012`.
         output: a `.tgz`.
 
@@ -32,15 +34,17 @@ def write_submission(
         UserError: an image has no prediction or a prediction no image, or one is not as the server expects; names the
             files. Nothing is written then.
     """
-    predictions, output = Path(predictions).expanduser(), Path(output).expanduser()
+    predictions, output = user_path(predictions), user_path(output)
     if output.suffix not in (".tgz", ".gz"):
         raise UserError(f"{output} must end in .tgz, the form that the server takes.")
     if not predictions.is_dir():
         raise UserError(f"{predictions} is no folder; expected one PNG an image in it.")
-    root = Path(root).expanduser()
+    root = user_path(root)
     dataset = open_dataset(voc_folder(root) or root)
     ids = sorted(dataset.ids(split))
-    wanted, found = {f"{i}.png" for i in ids}, {path.name for path in predictions.iterdir()}
+    wanted, found = {f"{i}.png" for i in ids}, {path.name for path in predictions.iterdir()} - _OURS
+    if predictions.resolve() == output.parent.resolve():
+        found.discard(output.name)  # an earlier call's
     faults = [f"{predictions / name} is missing." for name in sorted(wanted - found)]
     faults += [f"{predictions / name} belongs to no image of split {split!r}." for name in sorted(found - wanted)]
     for image_id in tqdm(ids, desc="checking predictions", unit="img", mininterval=0.5, disable=not progress):
@@ -66,6 +70,8 @@ def write_submission(
 def _fault(path: Path, dataset: Dataset, image_id: str) -> str:
     """Return what the server would not take of a prediction, or nothing."""
     classes = len(dataset.classes)
+    if not path.is_file():  # a pipe would be waited for
+        return f"{path} is no file."
     try:
         with Image.open(path) as picture:
             if picture.format != "PNG" or picture.mode != "P":

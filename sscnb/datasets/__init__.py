@@ -6,7 +6,16 @@ from sscnb.datasets.colour import change_colours
 from sscnb.datasets.crops import augment_area
 from sscnb.datasets.fingerprint import label_files, mask_files, remembered_digest
 from sscnb.datasets.folder import IGNORE, VOC_CLASSES, Dataset, open_dataset
-from sscnb.datasets.images import SUFFIXES, UNREADABLE, image_size, read_ids, read_image, read_mask
+from sscnb.datasets.images import (
+    MAX_PIXELS,
+    SUFFIXES,
+    UNREADABLE,
+    image_size,
+    read_ids,
+    read_image,
+    read_mask,
+    read_reduced,
+)
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.datasets.subsets import link_subset, subset_splits
 from sscnb.datasets.transforms import Sample, augment, inner_size, pyramid, resize, resize_long
@@ -15,6 +24,7 @@ from sscnb.datasets.voc import prepare_voc, voc_folder
 __all__ = [
     "Dataset",
     "IGNORE",
+    "MAX_PIXELS",
     "SUFFIXES",
     "Sample",
     "UNREADABLE",
@@ -35,6 +45,7 @@ __all__ = [
     "read_ids",
     "read_image",
     "read_mask",
+    "read_reduced",
     "remembered_digest",
     "resize",
     "resize_long",

@@ -6,23 +6,24 @@ regions are 255 and lie below all objects. A class of a crowd region counts as a
 """
 
 import importlib.util
-import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
+from sscnb.datasets.coco_file import Instances, read_instances
 from sscnb.datasets.folder import IGNORE
 from sscnb.datasets.images import image_size
 from sscnb.datasets.palette import save_mask
 from sscnb.datasets.preparation import check_count, check_files, convert, link, write_labels, write_list
+from sscnb.datasets.regions import Region, draw_mask
 from sscnb.errors import UserError
+from sscnb.files import user_path
 
 COUNTS = {"train": 82783, "val": 40504}
 CLASSES = 80
-Region = tuple[int, Any]  # class index, or 255 for a crowd; COCO's polygons or run lengths
 Job = tuple[Path, Path, int, int, list[Region]]  # mask to write, its image, height, width, what to draw
 
 
@@ -53,8 +54,8 @@ def prepare_coco(
     """
     if importlib.util.find_spec("pycocotools") is None:
         raise UserError("masks of COCO need pycocotools: pip install '.[coco]'")
-    root = Path(root).expanduser().resolve()
-    folder = Path(output).expanduser().resolve() if output else root
+    root = Path(os.path.realpath(user_path(root)))
+    folder = Path(os.path.realpath(user_path(output))) if output else root
     names: dict[int, str] = {}
     lists: dict[str, list[str]] = {}
     labels: dict[str, list[str]] = {}
@@ -63,19 +64,16 @@ def prepare_coco(
         if partial and not path.is_file():
             print(f"note: {path} is missing; no split {split}.")
             continue
-        content = _read(path)
-        found = {category["id"]: category["name"] for category in sorted(content["categories"], key=_id)}
-        check_count(f"images in {path.name}", len(content["images"]), count, partial=partial)
+        content = read_instances(path)
+        found = content.categories
+        check_count(f"images in {path.name}", len(content.images), count, partial=partial)
         check_count(f"classes in {path.name}", len(found), classes, partial=partial)
         if names and found != names:
             raise UserError(f"{path} names other classes than the split before it. Take both from one release.")
         names = found
-        photographs = [root / f"{split}2014" / image["file_name"] for image in content["images"]]
+        photographs = [root / f"{split}2014" / image["file_name"] for image in content.images]
         check_files(f"images of {split}", photographs, partial=partial)
-        try:
-            shown, jobs = _plan(content, [p for p in photographs if p.is_file()], list(names), folder)
-        except KeyError as error:
-            raise UserError(f"{path}: an annotation has no, or an unknown, {error}. Unpack it again.") from error
+        shown, jobs = _plan(content, [p for p in photographs if p.is_file()], folder)
         del content  # gigabytes
         _write_images(folder, jobs, split, workers)
         labels |= {image_id: [names[category] for category in own] for image_id, own in shown.items()}
@@ -103,17 +101,15 @@ def _write_lists(folder: Path, names: list[str], lists: dict[str, list[str]], la
     write_labels(folder / "labels.csv", labels)
 
 
-def _plan(
-    content: dict[str, Any], photographs: list[Path], categories: list[int], folder: Path
-) -> tuple[dict[str, list[int]], list[Job]]:
+def _plan(content: Instances, photographs: list[Path], folder: Path) -> tuple[dict[str, list[int]], list[Job]]:
     """Return what each image shows, by id, in the order of the categories, and the job of its mask."""
     files = {photograph.name: photograph for photograph in photographs}
-    indices = {category: number for number, category in enumerate(categories, start=1)}
+    indices = {category: number for number, category in enumerate(content.categories, start=1)}
     objects: dict[int, list[dict[str, Any]]] = {}
-    for annotation in sorted(content["annotations"], key=_id):
+    for annotation in content.annotations:
         objects.setdefault(annotation["image_id"], []).append(annotation)
     shown, jobs = {}, []
-    for image in content["images"]:
+    for image in content.images:
         if not (photograph := files.get(image["file_name"])):
             continue
         own = objects.get(image["id"], [])
@@ -122,35 +118,6 @@ def _plan(
         mask = folder / f"SegmentationClass/{photograph.stem}.png"
         jobs.append((mask, photograph, image["height"], image["width"], regions))
     return shown, jobs
-
-
-def draw_mask(height: int, width: int, regions: Sequence[Region]) -> np.ndarray:
-    """Draw regions as a mask, H,W uint8: crowds first, then objects from the largest to the smallest.
-
-    Among objects of one size the later one is in front.
-    """
-    drawn = [(index, _decode(segmentation, height, width)) for index, segmentation in regions]
-    mask = np.zeros((height, width), np.uint8)
-    for index, inside in sorted(drawn, key=lambda region: (region[0] != IGNORE, -int(region[1].sum()))):
-        mask[inside] = index
-    return mask
-
-
-def _decode(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """Return H,W bool of COCO's polygons, or of its run lengths, compressed or not."""
-    from pycocotools import mask as masks
-
-    if isinstance(segmentation, list):
-        # Two points are no area, and pycocotools would take four numbers for a box.
-        polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
-        if not polygons:
-            return np.zeros((height, width), bool)
-        runs = masks.merge(masks.frPyObjects(polygons, height, width))
-    elif isinstance(segmentation["counts"], list):
-        runs = masks.frPyObjects(segmentation, height, width)
-    else:
-        runs = segmentation
-    return masks.decode(runs).astype(bool)
 
 
 def _write_mask(job: Job) -> str:
@@ -162,24 +129,7 @@ def _write_mask(job: Job) -> str:
         mask = draw_mask(height, width, regions)
     except UserError as error:
         return str(error)
-    except Exception as error:  # pycocotools raises many kinds for malformed regions
-        return f"{photograph}: its annotation cannot be drawn ({type(error).__name__}: {error})."
+    except Exception as error:  # a malformed region, or what pycocotools makes of it
+        return f"{photograph}: its annotation cannot be drawn ({error})."
     save_mask(target, mask)
     return ""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            content = json.load(file)
-        return {key: content[key] for key in ("images", "annotations", "categories")}
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing. Unpack annotations_trainval2014.zip into the folder.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} is no COCO instances file ({type(error).__name__}: {error}). Unpack it again."
-        ) from error
-
-
-def _id(entry: dict[str, Any]) -> int:
-    return entry["id"]

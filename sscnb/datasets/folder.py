@@ -10,7 +10,6 @@ in labels.csv, in alphabetical order.
 Image-level labels never come from masks. Masks are read by `mask` alone, which evaluation calls and training does not.
 """
 
-import csv
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from sscnb.datasets.images import SUFFIXES, image_size, read_image, read_mask
-from sscnb.errors import UserError, nearest
+from sscnb.datasets.lists import read_classes, read_ids, read_labels
+from sscnb.datasets.names import check_classes, check_name
+from sscnb.errors import UserError, nearest, refusal
+from sscnb.files import user_path
 
 VOC_CLASSES: tuple[str, ...] = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -49,8 +51,9 @@ class Dataset:
         """Return the ids of a split in the order of its file.
 
         Raises:
-            UserError: no such split, an empty one, or an id that stands in it twice.
+            UserError: no such split, an empty one, an id that stands in it twice, or a line that is no id.
         """
+        check_name(split, "name of a split")
         if self._without_lists and split == "train":
             path, ids = self.root / "labels.csv", list(self._labels or ())
         else:
@@ -59,12 +62,9 @@ class Dataset:
                 raise UserError(
                     f"{self.root} has no split {split!r} ({path} is missing); {nearest(split, self.splits)}"
                 )
-            ids = [line.split()[0] for line in _read_lines(path)]
+            ids = read_ids(path)
         if not ids:
             raise UserError(f"split {path} is empty; expected one image id a line.")
-        if len(set(ids)) < len(ids):
-            twice = next(i for n, i in enumerate(ids) if i in ids[:n])
-            raise UserError(f"split {path} names {twice!r} more than once. Delete the repeated line.")
         return ids
 
     def image_path(self, image_id: str) -> Path:
@@ -78,9 +78,10 @@ class Dataset:
             if path.is_file():
                 return path
         source = "labels.csv" if self._without_lists else "the split"
+        spaces = " Spaces are part of an id: a line of a split is one id and nothing else." if " " in image_id else ""
         raise UserError(
             f"{self.root / self.image_folder} has no image for id {image_id!r} (expected {image_id}.jpg). "
-            f"Add the file or take the id out of {source}; an id is a file's name without its suffix."
+            f"Add the file or take the id out of {source}; an id is a file's name without its suffix." + spaces
         )
 
     def image(self, image_id: str) -> np.ndarray:
@@ -109,8 +110,7 @@ class Dataset:
                 f"mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, its image {expected[1]}x{expected[0]}. "
                 "They must be of one size."
             )
-        extra = [int(v) for v in np.unique(mask) if v != IGNORE and v > len(self.classes)]
-        if extra:
+        if extra := [index for index in shown_classes(mask) if index > len(self.classes)]:
             raise UserError(
                 f"mask {path} holds index {extra[0]}, but there are {len(self.classes)} classes "
                 f"(indices 0 to {len(self.classes)}, {IGNORE} is ignored). Check classes.txt."
@@ -137,7 +137,9 @@ class Dataset:
                     f"there are no image-level labels for id {image_id!r}: neither {self.root / 'labels.csv'} "
                     f"nor {source} exists."
                 ) from error
-            except ElementTree.ParseError as error:
+            except OSError as error:
+                raise UserError(f"cannot read annotation {refusal(error, str(source))}") from error
+            except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two of odd encodings
                 raise UserError(f"annotation {source} is not readable as XML ({error}).") from error
             names = tuple(dict.fromkeys((o.findtext("name") or "").strip() for o in objects))
         for name in names:
@@ -168,9 +170,9 @@ def open_dataset(root: str | Path) -> Dataset:
     Raises:
         UserError: a folder is missing, or `classes.txt` or `labels.csv` is malformed.
     """
-    root = Path(root).expanduser()
+    root = user_path(root)
     images = "JPEGImages" if (root / "JPEGImages").is_dir() or not _holds_images(root) else ""
-    listed, labelled = (root / "ImageSets/Segmentation").is_dir(), (root / "labels.csv").is_file()
+    listed, labelled = (root / "ImageSets/Segmentation").is_dir(), (root / "labels.csv").exists()
     parts = {"JPEGImages/": not images or (root / images).is_dir(), "ImageSets/Segmentation/": listed or labelled}
     if missing := [part for part, there in parts.items() if not there]:
         raise UserError(
@@ -178,42 +180,22 @@ def open_dataset(root: str | Path) -> Dataset:
             "and labels.csv (`id,classes`); or VOC's layout with ImageSets/Segmentation/<split>.txt and "
             "Annotations/*.xml."
         )
-    labels = _read_labels(root / "labels.csv") if labelled else None
+    labels = read_labels(root / "labels.csv") if labelled else None
     # SBD's extension of VOC stands beside the original masks, under the name that the field gives it.
     masks = "SegmentationClassAug" if (root / "SegmentationClassAug").is_dir() else "SegmentationClass"
-    classes, path = VOC_CLASSES, root / "classes.txt"
-    if path.is_file():
-        classes = tuple(_read_lines(path))
+    classes = VOC_CLASSES
+    if (root / "classes.txt").exists():
+        classes = read_classes(root / "classes.txt")
     elif labels is not None and not listed and not (root / masks).is_dir():
-        path, classes = root / "labels.csv", tuple(sorted({name for names in labels.values() for name in names}))
-    if not 1 <= len(classes) < IGNORE or len(set(classes)) < len(classes):
-        raise UserError(f"{path} must name 1 to {IGNORE - 1} different classes; it has {len(classes)} names.")
+        names = sorted({name for names in labels.values() for name in names})
+        classes = check_classes(names, str(root / "labels.csv"))
     return Dataset(root=root, classes=classes, mask_folder=masks, image_folder=images, _labels=labels)
+
+
+def shown_classes(mask: np.ndarray) -> list[int]:
+    """Return the class indices that a mask H,W uint8 shows, without 0 and 255."""
+    return [int(v) for v in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)) if v not in (0, IGNORE)]
 
 
 def _holds_images(folder: Path) -> bool:
     return folder.is_dir() and any(path.suffix in SUFFIXES for path in folder.iterdir())
-
-
-def _read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file that are not blank; a byte order mark, as Windows writes it, is no text."""
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text ({error}). Save it in that encoding.") from error
-
-
-def _read_labels(path: Path) -> dict[str, tuple[str, ...]]:
-    rows = [row for row in csv.reader(_read_lines(path)) if row]
-    if not rows or [c.strip() for c in rows[0]] != ["id", "classes"]:
-        raise UserError(
-            f"{path} must begin with the line `id,classes`; then one row an image, such as `beach_01,boat;person`."
-        )
-    labels: dict[str, tuple[str, ...]] = {}
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != 2:
-            raise UserError(f"{path}, row {number}: expected `id,class;class`, found {','.join(row)!r}.")
-        if row[0].strip() in labels:
-            raise UserError(f"{path}, row {number}: id {row[0].strip()!r} has a row already.")
-        labels[row[0].strip()] = tuple(dict.fromkeys(c.strip() for c in row[1].split(";") if c.strip()))
-    return labels

@@ -22,11 +22,13 @@ def link(path: Path, target: Path) -> None:
     """
     if path.exists():
         return
-    try:
-        with replacing(path) as temporary:
+    with replacing(path) as temporary:
+        try:
             temporary.symlink_to(os.path.relpath(target, path.parent))
-    except (OSError, NotImplementedError) as error:
-        raise UserError(f"cannot make a link at {path} ({error}). Choose a disk that has symbolic links.") from error
+        except (OSError, NotImplementedError) as error:
+            raise UserError(
+                f"cannot make a link at {path} ({error}). Choose a disk that has symbolic links."
+            ) from error
 
 
 def write_text(path: Path, text: str) -> None:

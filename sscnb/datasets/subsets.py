@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sscnb.errors import UserError, nearest
 
-_LISTS = Path(__file__).parent / "lists"
+_LISTS = Path(__file__).parent / "subset_lists"
 _PARTS = ("JPEGImages", "Annotations", "SegmentationClass", "SegmentationClassAug", "labels.csv", "classes.txt")
 
 

@@ -8,21 +8,24 @@ that a folder that is opened half-way is VOC's alone, and what exists is not mad
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
-from sscnb.datasets.folder import VOC_CLASSES, Dataset, open_dataset
-from sscnb.datasets.images import image_size
-from sscnb.datasets.palette import save_mask
+from sscnb.datasets.folder import VOC_CLASSES, Dataset, open_dataset, shown_classes
+from sscnb.datasets.names import name_fault
 from sscnb.datasets.preparation import check_count, check_files, convert, link, write_labels, write_list
+from sscnb.datasets.sbd import convert_mask, sbd_folder, sbd_ids, sbd_whole
 from sscnb.errors import UserError
+from sscnb.files import user_path
+from sscnb.parallel import in_processes
 
 COUNTS = {"train": 1464, "val": 1449, "train_aug": 10582, "test": 1456}
 _DEVKIT = Path("VOCdevkit/VOC2012")  # where the archive puts it
-_BENCHMARK = Path("benchmark_RELEASE/dataset")  # where SBD's does
 _LISTS = Path("ImageSets/Segmentation")
 _AUG = "SegmentationClassAug"
+_MASKS_A_WORKER = 100  # fewer are read sooner than a process starts
 
 
 def prepare_voc(
@@ -48,7 +51,7 @@ def prepare_voc(
     Raises:
         UserError: files or masks are missing, damaged or of another size, or a count is not the release's.
     """
-    root = Path(root).expanduser().resolve()
+    root = Path(os.path.realpath(user_path(root)))
     folder = voc_folder(root)
     if download and (folder is None or not _whole(folder)):
         _fetch_voc(root if folder is None else folder)
@@ -66,6 +69,7 @@ def prepare_voc(
         check_files(f"{part} of train and val", paths, partial=partial)
     _add_masks(folder, root, sbd, download=download, partial=partial, workers=workers, expected=expected["train_aug"])
     _add_labels(open_dataset(folder), partial=partial)
+    _check_masks(open_dataset(folder), partial=partial, workers=workers)
     if "test" in dataset.splits:
         ids = dataset.ids("test")
         check_count("split test", len(ids), expected["test"], partial=partial)
@@ -137,6 +141,8 @@ def _add_labels(dataset: Dataset, *, partial: bool) -> None:
         check_files("annotations", (folder / f"{i}.xml" for i in dict.fromkeys(ids)), partial=partial)
         names = {}
         for file in tqdm(sorted(folder.glob("*.xml")), desc="labels", unit="img", mininterval=0.5):
+            if name_fault(file.stem):  # what a file manager left
+                continue
             if found := dataset.class_names(file.stem):  # test images have annotations without objects
                 names[file.stem] = sorted(found, key=VOC_CLASSES.index)
         write_labels(path, names)
@@ -146,6 +152,34 @@ def _add_labels(dataset: Dataset, *, partial: bool) -> None:
             dataset.class_names(image_id)
     except UserError as error:
         raise UserError(f"{error} Delete {path} to have it made from the annotations again.") from error
+
+
+def _check_masks(dataset: Dataset, *, partial: bool, workers: int) -> None:
+    """Read every mask once: of its image's size, of known classes, and, as all of VOC's and SBD's, of one at least."""
+    ids = dict.fromkeys(i for split in dataset.splits if split != "test" for i in dataset.ids(split))
+    bare = replace(dataset, _labels=None)  # it goes to other processes with every job
+    jobs = [(bare, image_id) for image_id in ids if dataset.mask_path(image_id).is_file()]
+    workers = min(workers or os.cpu_count() or 1, max(1, len(jobs) // _MASKS_A_WORKER))
+    found = tqdm(in_processes(_look_at_mask, jobs, workers), total=len(jobs), desc="masks", unit="img", mininterval=0.5)
+    damaged, empty = (sorted(filter(None, faults)) for faults in zip(*found, strict=True)) if jobs else ([], [])
+    if faults := damaged or ([] if partial else empty):
+        more = f"\n... and {len(faults) - 5} more." if len(faults) > 5 else ""
+        raise UserError(
+            f"{len(faults)} of {len(jobs)} masks cannot be used. Unpack VOC's archive again, or delete those that were "
+            f"made of SBD's, in {_AUG}, to have them made again.\n" + "\n".join(faults[:5]) + more
+        )
+    if empty:
+        print(f"note: {len(empty):,} masks show no class, such as {empty[0]}")
+
+
+def _look_at_mask(job: tuple[Dataset, str]) -> tuple[str, str]:
+    """Return what is wrong with a mask, and whether it shows nothing; each empty if all is well."""
+    dataset, image_id = job
+    try:
+        shown = shown_classes(dataset.mask(image_id))
+    except UserError as error:
+        return str(error), ""
+    return "", "" if shown else f"{dataset.mask_path(image_id)} shows background alone."
 
 
 def _add_masks(
@@ -159,10 +193,10 @@ def _add_masks(
         if all((done / f"{i}.png").is_file() for i in (*own, *ids)):
             check_count(f"{listing}", len(ids), expected, partial=partial)
             return
-    source = _sbd_folder(folder, root, sbd)
-    if download and (source is None or not _sbd_whole(source)):
-        _fetch_sbd(Path(sbd).expanduser() if sbd else root)
-        source = _sbd_folder(folder, root, sbd)
+    source = sbd_folder(folder, root, sbd)
+    if download and (source is None or not sbd_whole(source)):
+        _fetch_sbd(user_path(sbd) if sbd else root)
+        source = sbd_folder(folder, root, sbd)
     if source is None:
         if partial:
             print("note: SBD is not there; the split train_aug is left out.")
@@ -171,7 +205,7 @@ def _add_masks(
             f"SBD's masks are needed for train_aug and were not found in {sbd or root}. Unpack benchmark.tgz there, "
             "name its folder with --sbd, or add --download."
         )
-    extra = {i for name in ("train", "val") for i in _read_ids(source / f"{name}.txt")}
+    extra = {i for name in ("train", "val") for i in sbd_ids(source / f"{name}.txt")}
     val = set(dataset.ids("val")) if "val" in dataset.splits else set()
     ids = sorted((extra | set(own)) - val)
     check_count("train_aug (SBD and VOC's train, without VOC's val)", len(ids), expected, partial=partial)
@@ -188,51 +222,7 @@ def _add_masks(
             link(work / mask.name, mask)
         elif image_id in images and not (work / mask.name).is_file():
             jobs.append((source / f"cls/{image_id}.mat", images[image_id], work / mask.name))
-    convert(_convert_mask, jobs, workers=workers, title="SBD's masks")
+    convert(convert_mask, jobs, workers=workers, title="SBD's masks")
     if work.is_dir() and work != done:
         os.replace(work, done)
     write_list(listing, ids)
-
-
-def _sbd_folder(folder: Path, root: Path, sbd: str | Path) -> Path | None:
-    if sbd:
-        places = [Path(sbd).expanduser().resolve()]
-    else:
-        places = [place / name for place in (root, folder) for name in ("", "sbd", "SBD")]
-    return next((p for place in places for p in (place, place / _BENCHMARK) if (p / "cls").is_dir()), None)
-
-
-def _sbd_whole(source: Path) -> bool:
-    lists = [source / f"{name}.txt" for name in ("train", "val")]
-    return all(path.is_file() for path in lists) and all(
-        (source / f"cls/{i}.mat").is_file() for path in lists for i in _read_ids(path)
-    )
-
-
-def _read_ids(path: Path) -> list[str]:
-    if not path.is_file():
-        raise UserError(f"{path} is missing: SBD's folder holds cls/, train.txt and val.txt.")
-    return path.read_text(encoding="utf-8").split()
-
-
-def _convert_mask(job: tuple[Path, Path, Path]) -> str:
-    """Write one of SBD's masks as palette PNG; return what was wrong, or nothing."""
-    from scipy.io import loadmat
-
-    source, image, target = job
-    if not source.is_file():
-        return f"{source} is missing."
-    try:
-        mask = loadmat(source, variable_names=["GTcls"])["GTcls"]["Segmentation"][0, 0]
-    except Exception as error:  # scipy raises many kinds for a damaged file
-        return f"{source} cannot be read as a mask of SBD ({type(error).__name__}). Unpack it again."
-    try:
-        height, width = image_size(image)
-    except UserError as error:
-        return str(error)
-    if mask.shape != (height, width):
-        return f"{source} is {mask.shape[1]}x{mask.shape[0]} pixels, its image {image} {width}x{height}."
-    if mask.max() > len(VOC_CLASSES):
-        return f"{source} holds class {mask.max()}; VOC has {len(VOC_CLASSES)}."
-    save_mask(target, mask)
-    return ""

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy import ndimage
 from skimage.measure import label
 from skimage.segmentation import felzenszwalb
 from tqdm import tqdm
 
+from sscnb.datasets import read_image
 from sscnb.errors import UserError
 from sscnb.files import read_json, replacing, write_json
 from sscnb.method.region_merging import absorb_fragments, merge_regions
@@ -179,12 +180,9 @@ def _segment_file(job: tuple[str, Path, Path, int]) -> tuple[str, str]:
     """Write one image's superpixels; return its id and what was wrong with the image, or nothing."""
     name, source, target, max_regions = job
     try:
-        with Image.open(source) as file:
-            image = np.asarray(ImageOps.exif_transpose(file).convert("RGB"))  # upright, as training reads it
-    except FileNotFoundError:
-        return name, f"{source} is missing."
-    except UNREADABLE as error:
-        return name, f"{source} cannot be read as an image: {error}. Fetch it again or take its id off the split."
+        image = read_image(source)
+    except UserError as error:
+        return name, str(error)
     with replacing(target) as temporary:
         Image.fromarray(segment(image, max_regions=max_regions)).save(temporary)
     return name, ""

@@ -76,8 +76,9 @@ def save_checkpoint(
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "history": history,
     }
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
+    # A file of Python's, not torch's own writer, which does not say that the disk is full.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
 
 
 def resume(

@@ -7,6 +7,7 @@ import numpy as np
 
 from sscnb.datasets import Dataset, check_images, link_subset
 from sscnb.datasets.scenes import write_scenes
+from sscnb.files import user_path
 from sscnb.method import adopt_superpixels, read_superpixels, segment_files
 from sscnb.ranks import is_main, local_ranks, share
 from sscnb.settings import settings_dict
@@ -65,7 +66,7 @@ def make_superpixels(run: Run) -> Result:
     paths = {i: dataset.image_path(i) for i in dataset.ids(run.config.data.train_split)}
     workers = run.config.superpixels.workers or max(1, (os.cpu_count() or 1) // local_ranks())
     if settings["folder"]:
-        given = project_root() / Path(settings["folder"]).expanduser()
+        given = project_root() / user_path(settings["folder"])
         if is_main():
             adopt_superpixels(paths, given, folder, workers=workers)
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sscnb.errors import UserError, nearest
+from sscnb.errors import UserError, nearest, system_errors
 from sscnb.stages.run import Run, open_run
 
 PARAMETERS = ("preset", "run_dir", "data_root", "seed", "overrides")
@@ -30,6 +30,7 @@ def begin(names: Mapping[str, Any], extra: Sequence[str] = ()) -> Run:
         # Names of IPython's own: In, Out, _dh, _i1, exit, ...
         if plain and not name.startswith("_") and name not in ("In", "Out") and name not in valid:
             raise UserError(f"this notebook has no parameter {name!r}; {nearest(name, valid)}")
-    run = open_run(**{name: names[name] for name in PARAMETERS if name in names})
+    with system_errors():
+        run = open_run(**{name: names[name] for name in PARAMETERS if name in names})
     print(f"run folder: {run.folder}\npreset {run.config.preset}, seed {run.seed}")
     return run

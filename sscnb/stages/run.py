@@ -17,7 +17,7 @@ from typing import Any
 
 from sscnb.datasets import Dataset, label_files, mask_files, open_dataset, remembered_digest
 from sscnb.errors import UserError
-from sscnb.files import read_json, write_json
+from sscnb.files import read_json, user_path, write_json
 from sscnb.settings import Config, find_variant, load_config, settings_dict, settings_hash
 from sscnb.stages.provenance import project_root
 from sscnb.stages.stage import NotFinished, Stage, difference
@@ -182,10 +182,11 @@ def open_run(
             raise UserError(f"{name} must be a path in quotes, not {value!r}.")
     if type(seed) is not int or seed < 0:
         raise UserError(f"seed must be a whole number from 0 on, not {seed!r}.")
-    folder = (project_root() / Path(run_dir or f"runs/{preset}").expanduser()).resolve()
-    root = str((project_root() / Path(data_root).expanduser()).resolve()) if data_root else ""
+    # Not resolve(), which a loop of links breaks.
+    folder = Path(os.path.realpath(project_root() / user_path(run_dir or f"runs/{preset}")))
+    root = os.path.realpath(project_root() / user_path(data_root)) if data_root else ""
     path = folder / "run.json"
-    found = read_json(path) if path.is_file() else None
+    found = read_json(path, {"preset": str, "data_root": str, "settings": dict}) if path.is_file() else None
     if found:
         if found["preset"] != preset:
             raise UserError(f"{folder} belongs to preset {found['preset']!r}, not {preset!r}. {_ELSEWHERE}")

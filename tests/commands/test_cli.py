@@ -140,6 +140,43 @@ def test_a_wrong_option_is_named_and_earlier_results_stay(tmp_path, photographs,
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["predict", "--run-dir", "{run}", "--input", "~nobody-here", "--output", "{out}"], "home folder is not known"),
+        (["predict", "--run-dir", "~nobody-here", "--input", "{data}/JPEGImages", "--output", "{out}"], "home folder"),
+        (["predict", "--run-dir", "{run}", "--input", "{long}", "--output", "{out}"], "File name too long"),
+        (["submit", "--predictions", "~nobody-here", "--root", "{data}", "--output", "x.tgz"], "home folder"),
+        (["submit", "--predictions", "{long}", "--root", "{data}", "--output", "x.tgz"], "File name too long"),
+        (
+            ["submit", "--predictions", "{data}/SegmentationClass", "--root", "{loop}", "--output", "x.tgz"],
+            "no data set",
+        ),
+        (["data", "voc", "--root", "~nobody-here"], "home folder is not known"),
+        (["data", "coco", "--root", "~nobody-here"], "home folder is not known"),
+        (["data", "voc", "--root", "{long}"], "File name too long"),
+        (["data", "coco", "--root", "{long}"], "File name too long"),
+        (["data", "voc", "--root", "{loop}"], "holds no VOC 2012"),
+        (["data", "coco", "--root", "{loop}"], "{loop}"),
+    ],
+)
+def test_what_the_system_refuses_is_a_message(tmp_path, photographs, capsys, words, expected):
+    names = {name: tmp_path / name for name in ("run", "out", "loop")} | {"data": photographs, "long": "x" * 300}
+    names["loop"].symlink_to("loop")
+    before = snapshot(photographs)
+    text = refused(capsys, *(word.format(**names) for word in words))
+    assert expected.format(**names) in text and snapshot(photographs) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"loop", "photographs"}
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "7", "{}", '{"preset": 3}'])
+def test_a_run_folders_record_of_another_shape(tmp_path, capsys, content):
+    (tmp_path / "run.json").write_text(content)
+    text = refused(capsys, "run", "data", "--run-dir", tmp_path)
+    assert f"{tmp_path / 'run.json'} is JSON of another kind" in text
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"run.json": content}
+
+
 def test_unknown_variant(tmp_path, capsys):
     run = open_run("tiny", run_dir=tmp_path / "run").folder
     run.mkdir()

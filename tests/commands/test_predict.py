@@ -1,14 +1,17 @@
 """One's own photographs: masks of their size, a broken file named and the others done, the right network chosen."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from sscnb.commands import predict
 from sscnb.commands.cli import main
-from sscnb.commands.predict import describe, find_network, predict_files
+from sscnb.commands.predict import describe, find_network, output_names, predict_files
+from sscnb.datasets import images
 from sscnb.datasets.images import read_image
 from sscnb.errors import UserError
 from sscnb.files import write_json
@@ -97,6 +100,87 @@ def test_one_image_and_its_limit(made, pictures, tmp_path):
     assert errors == [] and Image.open(mask).size == (41, 30)
     net, settings, _ = load_network(find_network(made))
     assert np.array_equal(Image.open(mask), predict_mask(net, read_image(pictures / "a.jpg"), settings, limit=20))
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["a.jpg", "b.jpg"], ["a", "b"]),
+        (["good.JPG", "good.jpg"], ["good.JPG-2", "good.jpg"]),
+        (["Beach.jpg", "beach.png"], ["Beach.jpg", "beach.png"]),
+        (["a.jpg", "a.jpg.png", "a.png"], ["a.jpg", "a.jpg.png", "a.png"]),
+        (["a.b.jpg", "a.jpg"], ["a.b", "a"]),
+    ],
+)
+def test_no_two_outputs_have_one_name(files, expected):
+    """Not even where the disk does not tell upper from lower case."""
+    names = output_names([Path(name) for name in files])
+    assert [names[Path(name)] for name in files] == expected
+
+
+@pytest.mark.parametrize("bad", ["truncated", "too large to decode", "16 bits"])
+def test_what_lies_beside_a_good_image_costs_it_nothing(made, tmp_path, bad, capsys):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    good = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 41, 3), dtype=np.uint8))
+    for name in ("aaa.png", "good.JPG", "good.jpg", "zzz.png"):
+        good.save(folder / name)
+    expected, none = predict_files(made, folder, tmp_path / "before")
+    assert none == [] and len(expected) == 4
+    path = folder / "good.JPG"
+    whole = path.read_bytes()
+    path.unlink()
+    if bad == "truncated":
+        path.write_bytes(whole[:300])
+    elif bad == "16 bits":
+        Image.fromarray(np.zeros((9, 9), np.uint16)).save(path, "PNG")
+    else:
+        header = bytearray(whole)
+        place = header.index(b"\xff\xc0") + 5
+        header[place : place + 4] = b"\xff\xf0\xff\xf0"  # 65520 x 65520
+        path.write_bytes(header)
+    assert main(["predict", "--run-dir", str(made), "--input", str(folder), "--output", str(out)]) == 2
+    assert str(path) in capsys.readouterr().err
+    for part, name in ("masks", "aaa.png"), ("masks", "good.jpg.png"), ("masks", "zzz.png"), ("overlays", "zzz.jpg"):
+        assert (out / part / name).read_bytes() == (tmp_path / "before" / part / name).read_bytes()
+    assert len(list((out / "masks").iterdir())) == len(list((out / "overlays").iterdir())) == 3
+
+
+def test_a_photograph_too_large_to_be_read_whole(made, tmp_path, monkeypatch):
+    blocks = np.kron(np.array([[0, 255], [255, 0]], np.uint8), np.ones((40, 60), np.uint8))
+    Image.fromarray(blocks).convert("RGB").save(tmp_path / "a.jpg")
+    monkeypatch.setattr(images, "MAX_PIXELS", 80 * 120 // 4)
+    (mask,), errors = predict_files(made, tmp_path / "a.jpg", tmp_path / "out")
+    assert errors == []
+    with Image.open(mask) as found, Image.open(tmp_path / "out/overlays/a.jpg") as overlay:
+        assert found.size == (120, 80) and found.mode == "P" and overlay.size == (60, 40)
+        small = predict_mask(
+            *load_network(find_network(made))[:1], images.read_reduced(tmp_path / "a.jpg")[0], SETTINGS
+        )
+        assert (np.array(found) == np.kron(small, np.ones((2, 2), np.uint8))).all()
+    written, errors = predict_files(made, tmp_path / "a.jpg", tmp_path / "other", limit=0)
+    assert written == [] and "120x80 pixels" in str(errors[0])
+
+
+def test_memory_that_is_not_to_be_had_for_one_image(made, pictures, tmp_path, monkeypatch):
+    segment = predict.predict_mask
+
+    def scarce(net, image, *arguments, **named):
+        if image.shape[0] == 30:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory\nmore")
+        return segment(net, image, *arguments, **named)
+
+    monkeypatch.setattr(predict, "predict_mask", scarce)
+    written, errors = predict_files(made, pictures, tmp_path / "out")
+    assert len(written) == 2 and len(errors) == 1
+    assert str(pictures / "a.jpg") in str(errors[0]) and "--limit" in str(errors[0])
+
+
+def test_an_overlay_in_strips_is_the_same(monkeypatch):
+    rng = np.random.default_rng(0)
+    image, mask = rng.integers(0, 256, (37, 5, 3), dtype=np.uint8), rng.integers(0, 3, (37, 5), dtype=np.uint8)
+    monkeypatch.setattr(predict, "_STRIP", 8)
+    assert (predict._overlaid(image, mask) == predict.overlay_mask(image, mask)).all()
 
 
 def test_nothing_to_do(made, pictures, tmp_path):

@@ -1,5 +1,6 @@
 """The archive for VOC's server: what is in it, and every prediction that it would not take."""
 
+import os
 import tarfile
 import time
 from pathlib import Path
@@ -79,6 +80,19 @@ def test_ids_are_those_of_the_split(root, predictions):
     )
 
 
+def test_a_runs_own_predictions(root, predictions, tmp_path):
+    """The two files that a run keeps beside them are no predictions; anything else is refused as before."""
+    write_submission(predictions, root, tmp_path / "x.tgz")
+    for name in ("results.json", "settings.json"):
+        (predictions / name).write_text("{}")
+    for _ in range(2):  # the second time its own archive lies there
+        write_submission(predictions, root, predictions / "y.tgz")
+    assert (predictions / "y.tgz").read_bytes() == (tmp_path / "x.tgz").read_bytes()
+    (predictions / "notes.json").write_text("{}")
+    (tmp_path / "x.tgz").unlink()
+    assert f"{predictions / 'notes.json'} belongs to no image" in refusal(predictions, root)
+
+
 def spoil(path: Path, kind: str) -> None:
     mask = np.zeros((15, 21), np.uint8)
     if kind == "size":
@@ -98,6 +112,12 @@ def spoil(path: Path, kind: str) -> None:
         picture = Image.fromarray(mask)
         picture.putpalette([0, 0, 0, 255, 0, 0])
         picture.save(path)
+    elif kind == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.unlink()
+        path.mkdir()
     elif kind == "jpeg":
         Image.fromarray(mask).save(path, "JPEG")
     else:
@@ -115,6 +135,8 @@ def spoil(path: Path, kind: str) -> None:
         ("palette", "another palette"),
         ("jpeg", "is a JPEG"),
         ("cut", "cannot be read"),
+        ("pipe", "is no file"),
+        ("folder", "is no file"),
     ],
 )
 def test_a_prediction_that_the_server_would_not_take(root, predictions, kind, said):

@@ -14,7 +14,8 @@ pytest.importorskip("pycocotools")
 from sscnb.commands.cli import main
 from sscnb.datasets import coco, open_dataset
 from sscnb.datasets.checks import check_images
-from sscnb.datasets.coco import draw_mask, prepare_coco
+from sscnb.datasets.coco import prepare_coco
+from sscnb.datasets.regions import draw_mask
 from sscnb.errors import UserError
 
 HEIGHT, WIDTH = 20, 30
@@ -269,3 +270,33 @@ def test_command(root, tmp_path, capsys):
     assert main(words) == 2 and "82,783" in capsys.readouterr().err
     assert main([*words, "--partial"]) == 0
     assert f"--preset coco --data-root {tmp_path / 'made'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["../../x.jpg", "/etc/passwd", "../outside.jpg"])
+def test_a_file_name_that_leads_elsewhere(root, name):
+    """Nothing outside is read, linked or written."""
+
+    def damage(content):
+        content["images"][0]["file_name"] = name
+
+    Image.new("RGB", (WIDTH, HEIGHT)).save(root / "outside.jpg")
+    path = change(root, "train", damage)
+    before = snapshot(root.parent)
+    text = refusal(root)
+    assert str(path) in text and "has a path in it" in text and snapshot(root.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ({"counts": [17], "size": [HEIGHT, WIDTH]}, "run lengths are of 17 pixels"),
+        ([[float("nan")] * 6], "coordinate is nan"),
+        ([[0, 0, 1e18, 0, 1e18, 1e18]], "coordinate is 1e+18"),
+    ],
+)
+def test_a_region_that_would_show_memory_or_end_the_process(root, region, expected):
+    change(root, "val", lambda content: content["annotations"][0].update(segmentation=region))
+    text = refusal(root)
+    assert "COCO_val2014_000000000042.jpg" in text and expected in text and "1 of 2 failed" in text
+    assert not (root / "SegmentationClass/COCO_val2014_000000000042.png").exists()
+    assert (root / "SegmentationClass/COCO_val2014_000000000061.png").is_file()

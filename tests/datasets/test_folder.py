@@ -1,6 +1,7 @@
 """VOC-layout folders: what is read, and what is said of a folder that has a fault."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -232,6 +233,54 @@ def test_malformed_labels(photographs, text, expected):
 def test_text_in_another_encoding(photographs):
     (photographs / "labels.csv").write_bytes("id,classes\n000,Fläche\n".encode("latin-1"))
     assert f"{photographs / 'labels.csv'} is not UTF-8" in message(open_dataset, photographs)
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "classes.txt", "ImageSets/Segmentation/train.txt"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+def test_texts_in_other_encodings(photographs, name, encoding):
+    text = (photographs / name).read_text() + ("" if "16" in encoding else "Fläche\n")
+    (photographs / name).write_bytes(text.encode(encoding))
+    found = message(lambda: open_dataset(photographs).ids("train"))
+    assert f"{photographs / name} is not UTF-8" in found and "Save it in that encoding" in found and len(found) < 400
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "classes.txt"])
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_texts_that_are_no_files(photographs, name, kind):
+    (photographs / name).unlink()
+    (photographs / name).mkdir() if kind == "folder" else os.mkfifo(photographs / name)
+    assert f"{photographs / name} is no file" in message(open_dataset, photographs)
+
+
+def test_a_field_of_more_than_128_kb(photographs):
+    (photographs / "labels.csv").write_text('id,classes\n000,"disc\n' + "001,square\n" * 20_000)
+    found = message(open_dataset, photographs)
+    assert "labels.csv is no table" in found and "quotation mark" in found
+
+
+BOMB = '<!DOCTYPE a [<!ENTITY b "xxxxxxxxxx">' + "".join(
+    f'<!ENTITY {chr(99 + n)} "{f"&{chr(98 + n)};" * 10}">' for n in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "cannot read annotation {}: Is a directory"),
+        (b"<annotation>", "annotation {} is not readable as XML"),
+        (b'<?xml version="1.0" encoding="klingon"?><annotation/>', "annotation {} is not readable as XML"),
+        (b'<?xml version="1.0" encoding="shift_jis"?><annotation/>', "annotation {} is not readable as XML"),
+        (b"\xff\xfe\0\0", "annotation {} is not readable as XML"),
+        (f"{BOMB}]><annotation>&k;</annotation>".encode(), "annotation {} is not readable as XML"),
+        (b"<annotation><object><name>../x</name></object></annotation>", "{}: unknown class '../x'"),
+    ],
+)
+def test_annotations_that_cannot_be_read(photographs, content, expected):
+    (photographs / "labels.csv").unlink()
+    path = photographs / "Annotations/000.xml"
+    path.parent.mkdir()
+    path.mkdir() if content is None else path.write_bytes(content)
+    assert expected.format(path) in message(open_dataset(photographs).labels, "000")
 
 
 def test_empty_split(photographs):

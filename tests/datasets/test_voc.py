@@ -130,7 +130,7 @@ def test_the_second_time_nothing_is_written_and_sbd_not_needed(root):
 
 
 def test_an_interrupted_conversion_goes_on(root, monkeypatch):
-    convert, done = voc._convert_mask, []
+    convert, done = voc.convert_mask, []
 
     def interrupted(job):
         if len(done) == 2:
@@ -138,7 +138,7 @@ def test_an_interrupted_conversion_goes_on(root, monkeypatch):
         done.append(job[2].name)
         return convert(job)
 
-    monkeypatch.setattr(voc, "_convert_mask", interrupted)
+    monkeypatch.setattr(voc, "convert_mask", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(root)
     folder = root / "VOCdevkit/VOC2012"
@@ -150,7 +150,7 @@ def test_an_interrupted_conversion_goes_on(root, monkeypatch):
         done.append(job[2].name)
         return convert(job)
 
-    monkeypatch.setattr(voc, "_convert_mask", counted)
+    monkeypatch.setattr(voc, "convert_mask", counted)
     prepare(root)
     assert sorted(done) == [f"{image_id}.png" for image_id in ONLY_SBD]  # each once, over both calls
     assert open_dataset(folder).has_masks("train_aug") and not (folder / ".SegmentationClassAug.partial").exists()
@@ -239,6 +239,73 @@ def test_a_mat_of_another_size_class_or_content(root):
     assert "3 of 3 failed" in text
     assert f"{cls / '2008_000001.mat'} is 6x5 pixels" in text and f"{cls / '2008_000002.mat'} holds class 21" in text
     assert f"{cls / '2008_000003.mat'} cannot be read" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"GTcls": 3}, "cannot be read"),
+        ({"GTcls": {"Segmentation": "text"}}, "no mask of SBD"),
+        ({"GTcls": {"Segmentation": np.zeros((HEIGHT, WIDTH))}}, "holds float64 of shape (12, 16)"),
+        ({"GTcls": {"Segmentation": np.zeros((HEIGHT, WIDTH, 3), np.uint8)}}, "of shape (12, 16, 3)"),
+        ({"GTcls": {"Segmentation": np.array([[{"a": 1}]], object)}}, "no mask of SBD"),
+        ({"GTcls": {"Segmentation": np.full((HEIGHT, WIDTH), -1, np.int16)}}, "holds class -1"),
+    ],
+)
+def test_a_mat_of_a_wrong_type(root, content, expected):
+    path = root / "benchmark_RELEASE/dataset/cls/2008_000001.mat"
+    savemat(path, content)
+    text = refusal(root)
+    assert str(path) in text and expected in text and "1 of 3 failed" in text
+
+
+@pytest.mark.parametrize("line", ["../../x", "/etc/passwd", "a\\b"])
+def test_a_list_of_sbds_that_leads_elsewhere(root, line):
+    before = snapshot(root)
+    path = root / "benchmark_RELEASE/dataset/val.txt"
+    with path.open("a") as file:
+        file.write(line + "\n")
+    text = refusal(root)
+    assert f"{path}, line 3" in text and "no name of an image" in text
+    assert snapshot(root) == before | {str(path.relative_to(root)): path.read_bytes()}
+
+
+def test_a_list_of_sbds_that_is_no_text(root):
+    path = root / "benchmark_RELEASE/dataset/val.txt"
+    path.write_bytes("2008_000003\n".encode("utf-16"))
+    assert f"{path} is not UTF-8" in refusal(root)
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("kind", ["cut", "empty", "blank", "class", "size", "jpeg"])
+def test_a_mask_that_broke_is_found_before_the_folder_is_called_ready(root, own, kind, capsys):
+    folder = prepare(root)
+    name = TRAIN[1] if own else ONLY_SBD[1]
+    path = folder / ("SegmentationClass" if own else "SegmentationClassAug") / f"{name}.png"
+    whole, mask = path.read_bytes(), np.zeros((HEIGHT, WIDTH), np.uint8)
+    if kind in ("cut", "empty"):
+        path.write_bytes(whole[:60] if kind == "cut" else b"")
+    elif kind == "jpeg":
+        Image.fromarray(mask).save(path, "JPEG")
+    else:
+        save_mask(path, {"blank": mask, "class": mask + 21, "size": mask[:-1] + 1}[kind])
+    capsys.readouterr()
+    text = refusal(root)
+    assert f"SegmentationClassAug/{name}.png" in text and "1 of 6 masks" in text
+    assert "ready" not in capsys.readouterr().out
+    if kind == "blank":  # of a part that is meant to be one, a note
+        prepare(root, partial=True)
+        assert f"note: 1 masks show no class, such as {folder}" in capsys.readouterr().out
+    if own:  # the cure
+        path.write_bytes(whole)
+    else:
+        path.unlink()
+    assert prepare(root) == folder
+
+
+def test_what_a_file_manager_left_among_the_annotations(root):
+    (root / "VOCdevkit/VOC2012/Annotations/._2007_000001.xml").write_bytes(b"\0\5\x16\7")
+    assert "2007_000001,dog" in (prepare(root) / "labels.csv").read_text()
 
 
 def test_a_missing_mat(root):

@@ -26,7 +26,8 @@ def run(tmp_path, photographs):
     for image_id in IDS:
         height, width = run.dataset().image(image_id).shape[:2]
         maps = rng.random((1, height // 4, width // 4)).astype(np.float16)
-        np.savez(cams / f"{image_id}.npz", classes=classes, maps=maps)
+        stored = {"grids": np.array([maps.shape[1:]]), "size": np.array([height, width]), "stride": np.array(4)}
+        np.savez(cams / f"{image_id}.npz", classes=classes, maps=maps.astype(np.float32).reshape(1, -1), **stored)
         np.savez(irn / f"walks/{image_id}.npz", classes=classes, maps=maps[:, ::-1], size=np.array([height, width]))
         save_mask(irn / f"ir_labels/{image_id}.png", rng.choice([0, 2, 255], (height, width)).astype(np.uint8))
         for folder in (irn / "pseudo_masks", predictions):

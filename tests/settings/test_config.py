@@ -149,7 +149,6 @@ def test_value_of_another_type(key, value, wanted):
         ("cam.batch_size", -1),
         ("cam.crop", 0),
         ("cam.crop", 100),
-        ("cam.resize", [100]),
         ("cam.resize", [120, 88]),
         ("cam.resize", [0, 88]),
         ("inference.scales", []),
@@ -194,7 +193,7 @@ def test_value_of_another_type(key, value, wanted):
     ],
 )
 def test_value_that_means_nothing(key, value):
-    with pytest.raises(UserError, match="it should") as caught:
+    with pytest.raises(UserError, match="it should|should match") as caught:
         load_config("tiny", {key: value})
     assert f"setting '{key}" in str(caught.value)
 

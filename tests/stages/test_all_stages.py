@@ -362,6 +362,7 @@ def test_images_without_any_class_have_no_cams(tmp_path):
     root = make_photographs(tmp_path / "mine")
     labels = (root / "labels.csv").read_text().replace("000,disc", "000,")
     (root / "labels.csv").write_text(labels)
+    Image.fromarray(np.zeros((48, 64), np.uint8)).save(root / "SegmentationClass/000.png")
     run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(root), overrides=FOLDER)
     for stage in (prepare_data, train_cam, infer_cams, evaluate_seeds):
         stage(run)

@@ -378,6 +378,7 @@ def test_damaged_files_are_named(run, damaged):
 def test_photographs_of_any_size(tmp_path):
     root = make_photographs(tmp_path / "mine")
     (root / "labels.csv").write_text((root / "labels.csv").read_text().replace("000,disc", "000,"))
+    Image.fromarray(np.zeros((48, 64), np.uint8)).save(root / "SegmentationClass/000.png")
     overrides = {key: value for key, value in SMALL.items() if not key.startswith("data.")}
     overrides |= {"cam.batch_size": 2, "irn.batch_size": 2, "irn.long_side": 90, "inference.long_side": 64}
     run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(root), overrides=overrides)

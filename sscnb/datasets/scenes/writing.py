@@ -20,8 +20,8 @@ from tqdm import tqdm
 from sscnb.datasets.palette import save_mask
 from sscnb.datasets.scenes.rendering import Scene, render_scene
 from sscnb.datasets.scenes.rules import CLASSES, SPLITS, SceneConfig, describe_rules
-from sscnb.errors import UserError
-from sscnb.files import read_json
+from sscnb.errors import UserError, refusal
+from sscnb.files import read_json, user_path
 
 __all__ = ["CLASSES", "Scene", "SceneConfig", "describe_rules", "render_scene", "scene_id", "write_scenes"]
 
@@ -42,7 +42,7 @@ def write_scenes(root: str | os.PathLike, config: SceneConfig, *, progress: bool
     Raises:
         UserError: `root` holds something else already, or cannot be written.
     """
-    root = Path(root).expanduser()
+    root = user_path(root)
     rules = json.loads(json.dumps({"drawing": DRAWING, **dataclasses.asdict(config)}))  # tuples become JSON's lists
     if root.exists() and not root.is_dir():
         raise UserError(f"{root} is a file; the embedded scenes need a folder. Choose another path.")
@@ -56,8 +56,8 @@ def write_scenes(root: str | os.PathLike, config: SceneConfig, *, progress: bool
         _write(temporary, config, rules, progress)
         temporary.chmod(0o777 & ~_umask())  # mkdtemp makes it private
         os.replace(temporary, root)
-    except PermissionError as error:
-        raise UserError(f"cannot write {root}: {error.strerror}. Choose a folder that you can write to.") from error
+    except OSError as error:
+        raise UserError(f"cannot write {refusal(error, str(root))}") from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -68,8 +68,7 @@ def _check_same(root: Path, rules: dict[str, Any]) -> None:
     path = root / "rules.json"
     if not path.is_file():
         raise UserError(f"{root} is not empty and holds no embedded scenes ({path} is missing). Choose another folder.")
-    found = read_json(path)
-    found = found if isinstance(found, dict) else {}
+    found = read_json(path, dict)
     other = [name for name in {**rules, **found} if found.get(name) != rules.get(name)]
     if other:
         changes = "; ".join(f"{name} {found.get(name)} there, {rules.get(name)} asked for" for name in other[:3])
