@@ -83,8 +83,8 @@ def generated(run: Path) -> dict[str, str]:
 
 
 # Jupyter Book loads twice what a live kernel would need; MathJax, being in _static, on every page and once more where
-# there are formulas; the list of works has a role that its entries do not answer to; and a function's arguments are a
-# list of definitions without anything defined.
+# there are formulas; the list of works has a role that its entries do not answer to; and the arguments of a function
+# are a list of definitions without anything defined.
 _MENDED = [
     (r"<script>const THEBE_JS_URL.*?</script>", ""),
     (r'<script async="async" src="[^"]*sphinx-thebe\.js[^"]*"></script>', ""),
