@@ -67,16 +67,19 @@ def wing_pages() -> dict[str, str]:
 
 def _wing_page(wing: str) -> str:
     door = importlib.import_module(f"sscnb.{wing}")
+    parts = {module.__name__: handed_on(module) for module in [door, *_inner_doors(wing)]}
+    # What lies behind an inner door is shown there, under the nearest name.
+    for inner in list(parts)[1:]:
+        for place in [place for place in parts[door.__name__] if place.startswith(f"{inner}.")]:
+            parts[inner][place] = parts[inner].get(place, {}) | parts[door.__name__].pop(place)
     text = [f"# `{wing}`", "", door.__doc__.strip(), "", _neighbours(wing)]
-    shown: set[tuple[str, str]] = set()
-    for module in [door, *_inner_doors(wing)]:
+    for name, places in parts.items():
+        module = importlib.import_module(name)
         if module is not door:
-            text += ["", f"## `{module.__name__.removeprefix(f'sscnb.{wing}.')}`", "", module.__doc__.strip()]
+            text += ["", f"## `{name.removeprefix(f'sscnb.{wing}.')}`", "", module.__doc__.strip()]
         text += ["", "```python", *_import_line(module), "```"]
-        for place, names in handed_on(module).items():
-            new = {name: door for name, door in names.items() if (place, name) not in shown}
-            shown |= {(place, name) for name in new}
-            text += _section(place, new) if new else []
+        for place, names in places.items():
+            text += _section(place, names)
     return "\n".join([*text, ""])
 
 
