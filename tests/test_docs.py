@@ -89,7 +89,7 @@ def test_what_a_wing_hands_on_is_documented_once(pages, wing):
 
 def test_fields_are_shown_with_what_is_said_of_them(pages):
     page = pages["settings.md"]
-    assert ".. autoclass:: sscnb.settings.CAMSettings(...)" in page and "      delta: float = 0.55  # Eq. 3\n" in page
+    assert ".. autoclass:: sscnb.settings.CAMSettings(...)" in page and "      delta: Share = 0.55  # Eq. 3\n" in page
 
 
 def test_a_constant_is_shown_with_those_that_it_is_made_of(generator, tmp_path, monkeypatch):

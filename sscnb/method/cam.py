@@ -52,6 +52,7 @@ def class_activation(features: Tensor, *, eps: float = 1e-5) -> Tensor:
         ...,h,w in [0, 1].
 
     Example:
+        >>> import torch
         >>> class_activation(torch.tensor([[-3.0, 1.0, 4.0]]), eps=0).tolist()
         [[0.0, 0.25, 1.0]]
     """

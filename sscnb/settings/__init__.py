@@ -1,4 +1,7 @@
-"""Every value in one place: the settings, the presets made of them, and the variants that the ablations compare."""
+"""Every value in one place: the settings, the presets made of them, and the variants that the ablations compare.
+
+The kinds of values, such as `Share` or `Positive`, and their ranges stand in `sscnb/settings/types.py`.
+"""
 
 from sscnb.settings.config import load_config, override, settings_dict, settings_hash
 from sscnb.settings.presets import PRESETS

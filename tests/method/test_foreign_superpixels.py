@@ -100,5 +100,5 @@ def test_one_folder_holds_one_kind(images, theirs, tmp_path):
 
 
 def test_colours_are_no_ids(images):
-    with pytest.raises(UserError, match="mode RGB"):
+    with pytest.raises(UserError, match="Ids are grey values of a PNG"):
         read_ids(images["p0"])

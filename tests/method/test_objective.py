@@ -181,7 +181,7 @@ def test_a_variants_name_carries_changes():
         ("ssc@modulation.betta=1", "there is no setting 'modulation.betta'; did you mean 'modulation.beta'"),
         ("ssc@modulation.beta", "expected setting=value behind the @, not 'modulation.beta'"),
         ("ssc@cam.backbone=vgg16", "expected setting=value behind the @, not 'cam.backbone=vgg16'"),
-        ("ssc@modulation.beta=true", "setting 'modulation.beta' takes a value of type float"),
+        ("ssc@modulation.beta=true", "setting 'modulation.beta' is True; it should be a valid number"),
         ("ssc@data.train_split=1", "not 'data.train_split'"),
         ("ssc@superpixels.max_regions=8", "not 'superpixels.max_regions'"),
     ],
