@@ -11,11 +11,11 @@ from sscnb.settings.types import (
     Above0,
     AreaRange,
     BackboneName,
+    BelowOne,
     Dilations,
     FactorRange,
     Factors,
     Fraction,
-    Momentum,
     Natural,
     NonNegative,
     OutputStride,
@@ -50,7 +50,7 @@ class IRNSettings:
     lr_edge: Rate = 0.1
     lr_displacement: Rate = 1.0
     # Release: its optimiser takes .9 for the decay's power. .9 makes steps ten times as large.
-    momentum: Momentum = 1e-4
+    momentum: BelowOne = 1e-4
     weight_decay: Fraction = 1e-4
     power: NonNegative = 0.9
     pad: Side = 512  # zeros to this side around images to find edges in; 0 only to whole cells. A part of group norm
@@ -108,7 +108,7 @@ class SegmentationSettings:
     batch_size: Positive = 16
     lr: Rate = 0.01
     head_factor: NonNegative = 1.0  # the classifier's rate over the backbone's (release); DeepLab has 10
-    momentum: Momentum = 0.9
+    momentum: BelowOne = 0.9
     weight_decay: Fraction = 1e-4
     power: NonNegative = 0.9
     min_lr: Rate = 0.0  # the rate falls no further; the release: 1e-5
@@ -121,7 +121,7 @@ class SegmentationSettings:
     mix: Literal["next", "halves"] = "next"
     mix_probability: Fraction = 0.5  # that an image receives classes of another (release)
     mix_warmup: Natural = 2  # "halves": from this epoch on, mixed images take what both networks say (release)
-    mix_certainty: Fraction = 0.95  # where its probability is above this (release)
+    mix_certainty: BelowOne = 0.95  # where its probability is above this (release)
     # What counts more: contours of trusted labels; "pasted": of what was pasted (release).
     contour: Literal["labels", "pasted"] = "labels"
     contour_weight: NonNegative = 0.2  # by how much (release)

@@ -14,10 +14,10 @@ from sscnb.datasets.scenes import SceneConfig
 from sscnb.settings.types import (
     CHECKED,
     BackboneName,
+    BelowOne,
     Betas,
     Factors,
     Fraction,
-    Momentum,
     Natural,
     NonNegative,
     OutputStride,
@@ -63,7 +63,7 @@ class CAMSettings:
     batch_size: Positive = 6
     lr_backbone: Rate = 0.1
     lr_classifier: Rate = 1.0  # ten times the backbone's, as in IRN and the release; the text names .1 only
-    momentum: Momentum = 0.9  # the text's; the release has 1e-4 in effect, and steps a tenth as large, see `voc`
+    momentum: BelowOne = 0.9  # the text's; the release has 1e-4 in effect, and steps a tenth as large, see `voc`
     weight_decay: Fraction = 1e-4
     power: NonNegative = 0.9  # of the polynomial decay
     clip: NonNegative = 0.0  # largest gradient norm; 0 is off

@@ -14,7 +14,7 @@ Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]  # a learning rate
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Momentum = Annotated[float, Field(ge=0, lt=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(ge=0.05, le=16)]  # of an image's size
 Stage = Annotated[int, Field(ge=0, le=4)]  # of a staged backbone; 0 is the stem
 Width = Annotated[int, Field(gt=0, multiple_of=8)]
@@ -46,5 +46,5 @@ FactorRange = Annotated[tuple[Factor, Factor], AfterValidator(_ascending)]
 Dilations = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Split = Annotated[str, Field(pattern=r"^[\w.-]+$")]  # a list's file name
 Side = Annotated[int, Field(ge=0)]  # of an image in pixels; 0 keeps its own
-Betas = tuple[Momentum, Momentum]
+Betas = tuple[BelowOne, BelowOne]
 AreaRange = Annotated[tuple[Share, Share], AfterValidator(_ascending)]
