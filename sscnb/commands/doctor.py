@@ -53,7 +53,7 @@ def report(data_root: str = "") -> int:
     print(f"disk         {shutil.disk_usage(project_root()).free / 1e9:.0f} GB free in {project_root()}")
     print("\nImageNet weights")
     wanted = {preset: networks_of(config) for preset, config in PRESETS.items()}
-    others = {("vgg16", "imagenet")}  # in Tables III and V
+    others = {("vgg16", "imagenet"), ("vgg16", "hed")}  # in Tables III and V; the loss network of voc_animals
     for name, weights in sorted(others.union(*wanted.values())):
         status = weights_status(name, weights)
         presets = ", ".join(preset for preset, networks in wanted.items() if (name, weights) in networks)

@@ -18,7 +18,7 @@ from sscnb.datasets.images import (
 )
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.datasets.subsets import link_subset, subset_splits
-from sscnb.datasets.transforms import Sample, augment, inner_size, pyramid, resize, resize_long
+from sscnb.datasets.transforms import Sample, augment, inner_size, pyramid, rescale, resize, resize_long
 from sscnb.datasets.voc import prepare_voc, voc_folder
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "read_mask",
     "read_reduced",
     "remembered_digest",
+    "rescale",
     "resize",
     "resize_long",
     "save_mask",

@@ -3,6 +3,7 @@
 from sscnb.method.cam import CAMNet, class_activation, classification_loss
 from sscnb.method.drs import Suppression, suppress
 from sscnb.method.foreign_superpixels import adopt_superpixels
+from sscnb.method.gap import reconstruction_gap
 from sscnb.method.modulation import Modulation, alignment_loss, erode, region_mean, self_modulate
 from sscnb.method.multi_scale import full_activation, grid_activation, scale_maps
 from sscnb.method.objective import Objective, build_objective, build_optimizers, build_perceptual
@@ -42,6 +43,7 @@ __all__ = [
     "mean_distances",
     "pixel_loss",
     "read_superpixels",
+    "reconstruction_gap",
     "region_mean",
     "relabel",
     "scale_maps",

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sscnb.errors import UserError
 from sscnb.method.cam import CAMNet, classification_loss
 from sscnb.method.drs import Suppression
 from sscnb.method.modulation import alignment_loss
-from sscnb.method.perceptual import PerceptualLoss, pixel_loss
+from sscnb.method.perceptual import PerceptualLoss, pixel_loss, reduced
 from sscnb.method.reconstruction import ReconstructionNet
 from sscnb.networks import build_backbone
 from sscnb.settings import Config, Variant
@@ -48,7 +49,9 @@ class Objective(nn.Module):
         del stages  # frozen stages' maps would stay for the whole step
         losses = {"classification": classification_loss(logits, batch["labels"])}
         loss = losses["classification"]
-        if self.decoder is not None:
+        if self.decoder is not None and epoch < self.reconstruction.warmup_epochs:
+            losses["reconstruction"] = features.new_zeros(())
+        elif self.decoder is not None:
             losses["reconstruction"] = self.reconstruction_loss(self.decoder(source), batch["image"])
             loss = loss + self.reconstruction.beta * losses["reconstruction"]
         if self.variant.modulation:
@@ -66,7 +69,7 @@ class Objective(nn.Module):
         return {"loss": loss, **losses}
 
     def rebuild(self, images: Tensor, *, without: Sequence[int] = ()) -> Tensor:
-        """Rebuild images B,3,S,S from the features that the variant reads; needs a decoder.
+        """Rebuild images B,3,S,S from the features that the variant reads, at their size; needs a decoder.
 
         `without` sets channels of these features to 0 first; channel c of the CAM features is that of class c.
         """
@@ -78,12 +81,14 @@ class Objective(nn.Module):
         if len(without):
             features = features.clone()
             features[:, list(without)] = 0
-        return self.decoder(features)
+        rebuilt = self.decoder(features)
+        shrink = self.reconstruction.shrink
+        return F.interpolate(rebuilt, scale_factor=shrink, mode="nearest") if shrink > 1 else rebuilt
 
     def reconstruction_loss(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Compare the rebuilt image with the input as the variant says: perceptual (Eq. 6), L1 or L2."""
         if self.perceptual is None:
-            return pixel_loss(reconstruction, image, self.variant.loss)
+            return pixel_loss(reconstruction, reduced(image, self.reconstruction.shrink), self.variant.loss)
         return self.perceptual(reconstruction, self.perceptual.targets(image))
 
 
@@ -116,6 +121,7 @@ def build_perceptual(config: Config) -> PerceptualLoss:
         taps=settings.taps,
         stage_weights=settings.stage_weights,
         scale=settings.scale,
+        shrink=settings.shrink,
         checkpoint=settings.checkpoint,
     )
 
@@ -127,6 +133,7 @@ def build_decoder(config: Config, variant: Variant, net: CAMNet) -> Reconstructi
     channels = net.classifier.out_channels if late else net.backbone.channels[stage]
     upsamplings = net.backbone.strides[stage].bit_length() - 1  # each doubles the side: stride 16 takes four
     settings = config.reconstruction
+    upsamplings -= settings.shrink.bit_length() - 1
     return ReconstructionNet(channels, settings.width, upsamplings=upsamplings, checkpoint=settings.checkpoint)
 
 

@@ -18,6 +18,11 @@ def _one(value: str, valid: list[str], what: str) -> str:
     return value
 
 
+def reduced(images: Tensor, shrink: int) -> Tensor:
+    """Return images B,3,H,W as the mean colours of `shrink` x `shrink` pixels."""
+    return F.avg_pool2d(images, shrink) if shrink > 1 else images
+
+
 def pixel_loss(reconstruction: Tensor, image: Tensor, kind: str = "l1") -> Tensor:
     """Mean absolute ("l1") or mean squared ("l2") distance of pixels: the alternatives of Table VIII.
 
@@ -75,9 +80,11 @@ class PerceptualLoss(nn.Module):
     over stages under the stage weights, and so keeps the balance of stages that the network has. The two differ
     where the last stage is much quieter than the others: "activation" lifts it to half of the loss. Published VGG-19
     has no unit activations, so "none" with it and a scaled loss with another network share beta_p only up to that.
+    `shrink` is how much smaller, in each direction, the reconstruction is than the image, of which it is compared with
+    the mean colours of shrink x shrink pixels. 1 is Table I's; at 4 the loss network costs a sixteenth.
     `checkpoint=True` saves memory: one image at a time, recomputed in the backward pass, same result.
 
-    Shape: image, reconstruction B,3,H,W -> scalar.
+    Shape: image B,3,H,W, reconstruction B,3,H/shrink,W/shrink -> scalar.
 
     Raises:
         UserError: an unknown choice, `stages` outside 1..5, or a backbone that lets no gradient through.
@@ -93,6 +100,7 @@ class PerceptualLoss(nn.Module):
         stage_weights: str = "paper",
         scale: str = "none",
         stages: int = 5,
+        shrink: int = 1,
         checkpoint: bool = False,
     ):
         super().__init__()
@@ -104,6 +112,7 @@ class PerceptualLoss(nn.Module):
         if _one(stage_weights, ["paper", "released"], "perceptual stage weights") == "released":
             weights[-1] = 1.0
         self.stages, self.stage_weights, self.checkpoint = stages, tuple(weights), checkpoint
+        self.shrink = shrink
         self.network = backbone.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "PerceptualLoss":
@@ -135,7 +144,7 @@ class PerceptualLoss(nn.Module):
     @torch.no_grad()
     def targets(self, image: Tensor) -> list[Tensor]:
         """Return the feature maps of the original images, without gradient."""
-        return self.features(image)
+        return self.features(reduced(image, self.shrink))
 
     def _distances(self, reconstruction: Tensor, *targets: Tensor) -> Tensor:
         distances: list[Tensor] = []
@@ -158,15 +167,20 @@ class PerceptualLoss(nn.Module):
         else:
             distances = self._distances(reconstruction, *targets)
         losses = distances.mean(0)  # images are of one size: the mean of their means is the mean
-        if self.scale == "none":
-            return losses
-        sizes = torch.stack([y.detach().abs().mean(dtype=losses.dtype) for y in targets])
-        if self.scale == "network":
-            sizes = self._weighted(sizes) / sum(self.stage_weights)
-        return losses / sizes.clamp_min(1e-5)
+        return losses if self.scale == "none" else losses / self.sizes(targets).to(losses.dtype)
 
-    def _weighted(self, values: Tensor) -> Tensor:
+    def sizes(self, targets: list[Tensor]) -> Tensor:
+        """Return what the J terms are divided by, from the targets of a batch: ones for `scale` "none"."""
+        sizes = torch.stack([y.detach().abs().mean(dtype=torch.promote_types(y.dtype, torch.float32)) for y in targets])
+        if self.scale == "none":
+            return torch.ones_like(sizes)
+        if self.scale == "network":
+            sizes = (self.weighted(sizes) / sum(self.stage_weights)).expand_as(sizes)
+        return sizes.clamp_min(1e-5)
+
+    def weighted(self, values: Tensor) -> Tensor:
+        """Sum J terms, or J,... of them, under the stage weights (Eq. 6)."""
         return sum(weight * value for weight, value in zip(self.stage_weights, values, strict=True))
 
     def forward(self, reconstruction: Tensor, targets: list[Tensor]) -> Tensor:
-        return self._weighted(self.stage_losses(reconstruction, targets))
+        return self.weighted(self.stage_losses(reconstruction, targets))

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sscnb.method.perceptual import PerceptualLoss
+from sscnb.method.perceptual import PerceptualLoss, reduced
 
 
 def mean_colours(images: Tensor, size: int) -> Tensor:
@@ -33,5 +33,5 @@ def mean_distances(
     for image in images:
         targets = loss.targets(image)
         for name, make in pictures.items():
-            measured[name].append(loss(make(image), targets).item())
+            measured[name].append(loss(reduced(make(image), loss.shrink), targets).item())
     return {name: float(np.mean(values)) for name, values in measured.items()}

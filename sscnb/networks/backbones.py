@@ -16,6 +16,7 @@ from torchvision.models.vgg import cfgs as vgg_layouts
 from torchvision.models.vgg import make_layers
 
 from sscnb.errors import UserError, nearest
+from sscnb.networks.hed import caffe_input
 from sscnb.networks.tensors import IMAGENET_MEAN, IMAGENET_STD
 from sscnb.networks.weights import load_weights
 
@@ -52,12 +53,14 @@ class Backbone(nn.Module):
         strides: tuple[int, ...],
         detach: int = 0,
         train_norm: bool = False,
+        weights: str | os.PathLike = "imagenet",
     ) -> None:
         super().__init__()
         self.name, self.channels, self.strides, self.detach = name, channels, strides, detach
         self.train_norm = train_norm
         self.stages = nn.ModuleList(nn.ModuleList(blocks) for blocks in stages)
-        scale, shift = _input_change(name)
+        scale, shift = _input_change(name, weights)
+        self.changes_input = bool((scale != 1).any() or (shift != 0).any())
         self.register_buffer("input_scale", scale, persistent=False)
         self.register_buffer("input_shift", shift, persistent=False)
         if detach:
@@ -76,7 +79,7 @@ class Backbone(nn.Module):
         Returns:
             `stop + 1` maps B,K,h,w with K and stride as in `channels` and `strides`.
         """
-        x = images * self.input_scale + self.input_shift if self.name == "efficientnet_lite0" else images
+        x = images * self.input_scale + self.input_shift if self.changes_input else images
         maps = []
         stages = cast("Iterable[nn.ModuleList]", self.stages[: stop + 1])  # torch does not type what a list holds
         for stage, blocks in enumerate(stages):
@@ -150,7 +153,8 @@ def build_backbone(
     if not name.startswith("vgg"):
         _take_out_strides(stages, strides, output_stride, dilate)
     strides = tuple(min(stride, output_stride) for stride in strides)
-    return Backbone(name, stages, channels=channels, strides=strides, detach=detach, train_norm=train_norm)
+    shape = {"channels": channels, "strides": strides}
+    return Backbone(name, stages, **shape, detach=detach, train_norm=train_norm, weights=weights)
 
 
 def _resnet(name: str, weights: str | os.PathLike) -> tuple[Stages, tuple[int, ...], tuple[int, ...]]:
@@ -210,12 +214,14 @@ def _efficientnet_lite0(name: str, weights: str | os.PathLike) -> tuple[Stages, 
     return stages, (16, 24, 40, 112, 1280), (2, 4, 8, 16, 32)
 
 
-def _input_change(name: str) -> tuple[Tensor, Tensor]:
+def _input_change(name: str, weights: str | os.PathLike) -> tuple[Tensor, Tensor]:
     """Return scale and shift (each 3,1,1) from ImageNet-normalised images to the input that a network was trained on.
 
     EfficientNet-Lite's own is (x - 127) / 128 for x in 0..255. It is changed at the input and not absorbed into the
     first convolution because zero padding would then stand for another colour at the border.
     """
+    if weights == "hed":
+        return caffe_input()
     if name != "efficientnet_lite0":
         return torch.ones(3, 1, 1), torch.zeros(3, 1, 1)
     mean, std = torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)

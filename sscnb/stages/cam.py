@@ -27,6 +27,7 @@ from sscnb.networks import (
 )
 from sscnb.ranks import is_main, share
 from sscnb.settings import Config, InferenceSettings, find_variant, settings_dict
+from sscnb.stages.gap import gap_observer, measure_gap
 from sscnb.stages.run import Run
 from sscnb.stages.stage import NotFinished, Result, Stage
 
@@ -80,9 +81,11 @@ def train_cam(run: Run, variant: str = "baseline", seed: int | None = None) -> R
         config_hash=stage.hash,
         title=f"{variant} seed {seed}",
         exclude=("perceptual.",),
+        observe=gap_observer(run, objective, config),
     )
-    values = {f"train_{name}": value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
+    values = {f"train_{name}": value for name, value in history[-1].items() if name not in ("epoch", "seconds", "gap")}
     values["train_seconds"] = sum(epoch["seconds"] for epoch in history)
+    values |= measure_gap(run, objective, config)
     checkpoint = stage.folder / "checkpoint.pt"
     return stage.finish(values, device=device_name(), files=[checkpoint], history=history)
 
