@@ -44,7 +44,7 @@ def pins() -> dict[str, Requirement]:
 
 def test_every_requirement_is_bounded_on_both_sides():
     assert PROJECT["requires-python"] == ">=3.11"
-    assert set(EXTRAS) == {"book", "crf", "coco", "test"}
+    assert set(EXTRAS) == {"book", "crf", "hed", "coco", "test"}
     for name, requirement in requirements(*EXTRAS).items():
         assert {s.operator for s in requirement.specifier} == {">=", "<"}, name
 

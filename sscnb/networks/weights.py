@@ -31,8 +31,9 @@ def load_weights(module: nn.Module, name: str, weights: str | os.PathLike) -> No
         module: a network without its classification head, with torchvision's (ResNet, VGG) or timm's names.
         name: of the architecture, as in `sscnb.networks.build_backbone`.
         weights: "imagenet"; "imagenet_v2"; "hed" (vgg16 alone, see `hed`); "random" (leaves the module as it was
-            initialised); or the path of a checkpoint file: a state dict of the whole network, plain or under "state_dict" or "model", with or without
-            `module.` before the names. Entries of the classification head are passed over.
+            initialised); or the path of a checkpoint file: a state dict of the whole network, plain or under
+            "state_dict" or "model", with or without `module.` before the names. Entries of the classification head are
+            passed over.
 
     Raises:
         UserError: the weights are not here and cannot be downloaded, or the file does not fit the architecture.

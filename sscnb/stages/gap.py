@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sscnb.datasets import Dataset, Sample, rescale
 from sscnb.method import Objective, PerceptualLoss, build_perceptual, reconstruction_gap
-from sscnb.networks import device, to_tensor
+from sscnb.networks import device, placed, to_tensor
 from sscnb.settings import Config
 from sscnb.stages.run import Run
 
@@ -59,4 +59,4 @@ def gap_observer(run: Run, objective: Objective, config: Config) -> Callable[[nn
 
 
 def _loss(objective: Objective, config: Config) -> PerceptualLoss:
-    return objective.perceptual or build_perceptual(config).to(device(), memory_format=torch.channels_last)
+    return objective.perceptual or placed(build_perceptual(config))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from sscnb.errors import UserError
@@ -51,6 +52,33 @@ def test_terms_and_their_weights(name, batch):
     torch.testing.assert_close(losses["loss"], expected)
     losses["loss"].backward()
     assert objective.net.classifier.weight.grad.abs().sum() > 0
+
+
+def test_the_image_is_rebuilt_once_the_classifier_has_settled(batch):
+    objective, _ = objective_of("drs+cdr@reconstruction.warmup_epochs=2")
+    losses = objective(batch, epoch=1)
+    assert losses["reconstruction"] == 0 and losses["loss"] == losses["classification"]
+    losses["loss"].backward()
+    assert all(p.grad is None for p in objective.decoder.parameters())  # so that its optimiser leaves it alone
+    assert objective(batch, epoch=2)["reconstruction"] > 0
+
+
+@pytest.mark.parametrize("name", ["drs+cdr", "drs+cdr_early", "cdr_l2"])
+def test_a_smaller_picture_is_compared_with_mean_colours(batch, name):
+    objective, _ = objective_of(f"{name}@reconstruction.shrink=4")
+    with torch.no_grad():
+        losses, rebuilt = objective(batch, epoch=0), objective.eval().rebuild(batch["image"])
+        small, image = F.avg_pool2d(rebuilt, 4), F.avg_pool2d(batch["image"], 4)
+        assert rebuilt.shape == batch["image"].shape
+        torch.testing.assert_close(F.interpolate(small, scale_factor=4), rebuilt)  # as the decoder writes it
+        loss = objective.reconstruction_loss(small, batch["image"])
+        expected = (
+            F.mse_loss(small, image)
+            if name == "cdr_l2"
+            else objective.perceptual(small, objective.perceptual.features(image))
+        )
+    torch.testing.assert_close(loss, expected)
+    assert losses["reconstruction"] > 0
 
 
 def test_all_variants_are_covered():

@@ -16,7 +16,7 @@ def refusal(preset="tiny", overrides=None) -> str:
 
 
 def test_presets_know_their_names():
-    assert set(PRESETS) == {"tiny", "small", "folder", "voc", "voc_released", "coco"}
+    assert set(PRESETS) == {"tiny", "small", "folder", "voc_animals", "voc", "voc_released", "coco"}
     assert all(load_config(name).preset == name for name in PRESETS)
 
 

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 
 from sscnb.evidence.figures.style import COLOURS
 
+NO_LOSS = ("epoch", "seconds", "loss", "gap")  # of what stands in a history, no term of the objective
 _SYMBOLS = {"beta_p": r"$\beta_p$", "beta_a": r"$\beta_a$", "r": "$r$"}
 
 
 def loss_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     """Draw each loss over the epochs, one panel a loss, one line a variant."""
-    kinds = list(dict.fromkeys(k for h in histories.values() for k in h[0] if k not in ("epoch", "seconds", "loss")))
+    kinds = list(dict.fromkeys(k for h in histories.values() for k in h[0] if k not in NO_LOSS))
     figure, axes = plt.subplots(1, len(kinds), figsize=(3.1 * len(kinds), 2.6), squeeze=False, layout="constrained")
     for axis, kind in zip(axes[0], kinds, strict=True):
         for colour, (name, history) in zip(cycle(COLOURS), histories.items(), strict=False):
@@ -26,6 +27,25 @@ def loss_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
         axis.set_ylim(bottom=0)
     if len(histories) > 1:
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def gap_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], wanted: float = 0.1) -> Figure:
+    """Draw the reconstruction gap over the epochs, one line a variant with a decoder; dashed, what is asked for.
+
+    Args:
+        histories: of `train_cam`; epochs before the reconstruction counts have no gap.
+        wanted: the gap from which on a decoder is said to look at its input.
+    """
+    figure, axis = plt.subplots(figsize=(4.6, 2.6), layout="constrained")
+    for colour, (name, history) in zip(cycle(COLOURS), histories.items(), strict=False):
+        points = [(e["epoch"] + 1, 100 * e["gap"]) for e in history if "gap" in e]
+        if points:
+            axis.plot(*zip(*points, strict=True), marker="o", markersize=3, color=colour, label=name)
+    axis.axhline(100 * wanted, color="0.5", linestyle="--", linewidth=1)
+    axis.set(xlabel="epoch", ylabel="gap (%)")
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(frameon=False)
     return figure
 
 

@@ -17,6 +17,16 @@ def test_loss_curves_have_a_panel_a_loss_and_a_line_a_variant():
     assert [line.get_label() for line in titles["reconstruction loss"].lines] == ["drs+cdr"]
 
 
+def test_gap_curves_begin_where_the_image_is_rebuilt():
+    history: list[dict] = [{"epoch": epoch, "classification": 1.0} for epoch in range(3)]
+    history[1]["gap"], history[2]["gap"] = 0.02, 0.12
+    figure = figures.gap_curves({"drs": history[:1], "drs+cdr": history})
+    line, wanted = figure.axes[0].lines
+    assert line.get_label() == "drs+cdr" and line.get_xydata().tolist() == [[2, 2], [3, 12]]
+    assert set(wanted.get_ydata()) == {10}
+    assert len(figures.loss_curves({"drs+cdr": history[1:]}).axes) == 1  # the gap is no loss
+
+
 def test_more_variants_than_colours_are_all_drawn():
     history = [{"epoch": 0, "loss": 1.0, "classification": 1.0, "seconds": 1.0}]
     figure = figures.loss_curves({f"variant {n}": history for n in range(16)})
