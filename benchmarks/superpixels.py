@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 from skimage.segmentation import slic
 
-from sscnb.method import boundaries, boundary_recall, relabel, segment, undersegmentation_error
+from sscnb.evaluation import boundaries, boundary_recall, undersegmentation_error
+from sscnb.method import relabel, segment
 
 MEASURES = ("K", "recall", "recall+255", "leak", "leak+255", "boundary pixels", "CPU s")
 

@@ -5,7 +5,8 @@ from sscnb.evaluation.boundary import BoundaryIoU
 from sscnb.evaluation.classification import image_accuracy, mean_average_precision
 from sscnb.evaluation.failures import BACKGROUND, LOOK_ALIKE, FailureRules, find_failures, tally
 from sscnb.evaluation.masks import ConfusionMatrix, class_iou, confusion, defined_mean, foreground_errors
-from sscnb.evaluation.seeds import ThresholdCurve, seed_from_activation
+from sscnb.evaluation.superpixels import boundaries, boundary_recall, undersegmentation_error
+from sscnb.evaluation.thresholds import ThresholdCurve, seed_from_activation
 
 __all__ = [
     "BACKGROUND",
@@ -15,6 +16,8 @@ __all__ = [
     "LOOK_ALIKE",
     "ThresholdCurve",
     "bootstrap_interval",
+    "boundaries",
+    "boundary_recall",
     "class_iou",
     "confusion",
     "defined_mean",
@@ -24,4 +27,5 @@ __all__ = [
     "mean_average_precision",
     "seed_from_activation",
     "tally",
+    "undersegmentation_error",
 ]

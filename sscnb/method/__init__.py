@@ -11,13 +11,10 @@ from sscnb.method.perceptual import PerceptualLoss, pixel_loss
 from sscnb.method.reach import mean_colours, mean_distances
 from sscnb.method.reconstruction import ReconstructionNet
 from sscnb.method.superpixels import (
-    boundaries,
-    boundary_recall,
     read_superpixels,
     relabel,
     segment,
     segment_files,
-    undersegmentation_error,
 )
 
 __all__ = [
@@ -29,8 +26,6 @@ __all__ = [
     "Suppression",
     "adopt_superpixels",
     "alignment_loss",
-    "boundaries",
-    "boundary_recall",
     "build_objective",
     "build_optimizers",
     "build_perceptual",
@@ -51,5 +46,4 @@ __all__ = [
     "segment_files",
     "self_modulate",
     "suppress",
-    "undersegmentation_error",
 ]

@@ -6,7 +6,7 @@ from sscnb.errors import UserError
 from sscnb.evaluation.bootstrap import bootstrap_interval
 from sscnb.evaluation.classification import average_precision, image_accuracy, mean_average_precision
 from sscnb.evaluation.masks import ConfusionMatrix, class_iou, confusion, defined_mean, foreground_errors
-from sscnb.evaluation.seeds import ThresholdCurve, seed_from_activation
+from sscnb.evaluation.thresholds import ThresholdCurve, seed_from_activation
 
 
 def random_pair(rng, classes=6, shape=(23, 31), dtype=np.uint8, ignored=0.2):

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from sscnb.evaluation.seeds import seed_from_activation
+from sscnb.evaluation.thresholds import seed_from_activation
 from sscnb.evidence.explorer import SIDE, encode, write_explorer
 from sscnb.files import read_json
 from sscnb.stages.run import open_run

@@ -14,7 +14,7 @@ from PIL import Image
 from sscnb.errors import UserError
 from sscnb.evaluation.boundary import BoundaryIoU
 from sscnb.evaluation.masks import ConfusionMatrix
-from sscnb.evaluation.seeds import seed_from_activation
+from sscnb.evaluation.thresholds import seed_from_activation
 from sscnb.method.cam import class_activation
 from sscnb.method.multi_scale import scale_maps
 from sscnb.networks.tensors import to_tensor
