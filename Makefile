@@ -30,7 +30,7 @@ book: .venv/.installed
 	.venv/bin/python -m sscnb reproduce $(if $(PRESET),--preset "$(PRESET)") --run-dir "$(RUN)" --book "$$@"
 
 test: .venv/.installed
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest -n 2 --dist loadgroup
 
 lint: .venv/.installed
 	@.venv/bin/python -m ruff check .

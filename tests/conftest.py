@@ -31,6 +31,13 @@ def reproduce(folder: Path, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=900)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several test processes one takes all that looks at the book, and each other file is one process's."""
+    for item in items:
+        book = "book" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("book" if book else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def book(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
     """The whole chain at preset tiny with its book: minutes, so that tests share it and leave it as it is."""

@@ -23,6 +23,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 # A conda match spec with bounds as we write them: a name, then comparisons joined by commas and no spaces among them.
 BOUND = r"(?:>=|<)\d+(?:\.\d+)*"
 CONDA_SPEC = re.compile(rf"(?P<name>[a-z0-9][a-z0-9._-]*)(?: (?P<bounds>{BOUND}(?:,{BOUND})*))?")
+PYTEST = "-m pytest -n 2 --dist loadgroup"
 CONDA_NAMES = {"pytorch-cpu": "torch", "py-opencv": "opencv-python-headless"}
 
 
@@ -151,14 +152,14 @@ def test_targets_are_verbs_only():
 def test_sets_itself_up_once_with_the_tested_versions(clone):
     done, calls = make(clone, "test")
     assert done.returncode == 0, done.stderr
-    assert calls[-1] == "-m pytest"
+    assert calls[-1] == PYTEST
     assert "-m venv --clear .venv" in calls
     installs = [c for c in calls if c.startswith("-m pip install")]
     assert installs and all("-c constraints.txt" in c for c in installs)
     assert ".[book,coco,test]" in installs[0]
 
     done, calls = make(clone, "test")
-    assert calls == ["-m pytest"]
+    assert calls == [PYTEST]
 
     os.utime(clone / "constraints.txt", (4e9, 4e9))
     done, calls = make(clone, "lint")
@@ -196,7 +197,7 @@ def test_book_goes_without_a_dense_crf_and_says_so(clone):
 def test_failures_are_passed_on_and_a_failed_installation_is_tried_again(clone):
     done, calls = make(clone, "test", pip=1)
     assert done.returncode != 0
-    assert "-m pytest" not in calls
+    assert PYTEST not in calls
     assert not (clone / ".venv/.installed").exists()
     done, calls = make(clone, "test")
     assert done.returncode == 0 and any("pip install" in c for c in calls)
@@ -219,8 +220,8 @@ def test_another_interpreter_makes_the_environment_anew(clone):
     make(clone, "test")
     done, calls = make(clone, "test", "PYTHON=./python")
     assert "-m venv --clear .venv" in calls, done.stderr
-    assert make(clone, "test", "PYTHON=./python")[1] == ["-m pytest"]
-    assert make(clone, "test")[1] == ["-m pytest"]  # what was asked for stays
+    assert make(clone, "test", "PYTHON=./python")[1] == [PYTEST]
+    assert make(clone, "test")[1] == [PYTEST]  # what was asked for stays
 
 
 def test_a_dense_crf_that_cannot_be_built_is_no_failure(clone):
@@ -231,7 +232,7 @@ def test_a_dense_crf_that_cannot_be_built_is_no_failure(clone):
     done, calls = make(clone, "test", crf=1)
     assert done.returncode == 0 and any("[crf]" in c for c in calls)
     assert "Dense CRF not installed" in done.stdout and "crf=none" in done.stdout
-    assert calls[-1] == "-m pytest"
+    assert calls[-1] == PYTEST
 
 
 def test_no_compiler_no_attempt_at_a_dense_crf(clone, tmp_path_factory):
