@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from sscnb.errors import UserError
@@ -63,12 +64,15 @@ def load_state(module: nn.Module, state: dict[str, Tensor], source: Path, *, opt
 def save_checkpoint(
     path: Path,
     model: nn.Module,
-    optimizers: Sequence[Optimizer],
+    optimizers: Sequence[Optimizer | GradScaler],
     history: list[dict[str, float]],
     config_hash: str,
     exclude: Sequence[str] = (),
 ) -> None:
-    """Write the state of a training after an epoch; entries of the model under the `exclude` prefixes are left out."""
+    """Write the state of a training after an epoch; entries of the model under the `exclude` prefixes are left out.
+
+    `optimizers` are all that has a state beside the model: of fp16, the scale of the losses too.
+    """
     state = {k: v for k, v in model.state_dict().items() if not k.startswith(tuple(exclude))}
     content = {
         "config": config_hash,
@@ -84,7 +88,7 @@ def save_checkpoint(
 def resume(
     path: Path,
     model: nn.Module,
-    optimizers: Sequence[Optimizer],
+    optimizers: Sequence[Optimizer | GradScaler],
     config_hash: str,
     exclude: Sequence[str] = (),
 ) -> list[dict[str, float]]:
