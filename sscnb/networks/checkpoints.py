@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from sscnb.errors import UserError
@@ -64,20 +63,17 @@ def load_state(module: nn.Module, state: dict[str, Tensor], source: Path, *, opt
 def save_checkpoint(
     path: Path,
     model: nn.Module,
-    optimizers: Sequence[Optimizer | GradScaler],
+    optimizers: Sequence[Optimizer],
     history: list[dict[str, float]],
     config_hash: str,
     exclude: Sequence[str] = (),
 ) -> None:
-    """Write the state of a training after an epoch; entries of the model under the `exclude` prefixes are left out.
-
-    `optimizers` are all that has a state beside the model: of fp16, the scale of the losses too.
-    """
+    """Write the state of a training after an epoch; entries of the model under the `exclude` prefixes are left out."""
     state = {k: v for k, v in model.state_dict().items() if not k.startswith(tuple(exclude))}
     content = {
         "config": config_hash,
         "model": state,
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "optimizers": [part.state_dict() for part in _with_scaler(optimizers)],
         "history": history,
     }
     # A file of Python's, not torch's own writer, which does not say that the disk is full.
@@ -88,7 +84,7 @@ def save_checkpoint(
 def resume(
     path: Path,
     model: nn.Module,
-    optimizers: Sequence[Optimizer | GradScaler],
+    optimizers: Sequence[Optimizer],
     config_hash: str,
     exclude: Sequence[str] = (),
 ) -> list[dict[str, float]]:
@@ -101,6 +97,12 @@ def resume(
         return []
     checkpoint = load_checkpoint(path, config_hash)
     load_state(model, checkpoint["model"], path, optional=exclude)
-    for optimizer, state in zip(optimizers, checkpoint["optimizers"], strict=True):
-        optimizer.load_state_dict(state)
+    for part, state in zip(_with_scaler(optimizers), checkpoint["optimizers"], strict=True):
+        part.load_state_dict(state)
     return checkpoint["history"]
+
+
+def _with_scaler(optimizers: Sequence[Optimizer]) -> list[Any]:
+    """Return the optimisers and, of fp16, what scales the losses: accelerate's optimisers hold it, the same one all."""
+    scalers = [getattr(optimizer, "scaler", None) for optimizer in optimizers[:1]]
+    return [*optimizers, *(scaler for scaler in scalers if scaler is not None)]

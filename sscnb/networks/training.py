@@ -72,9 +72,7 @@ def fit(
     objective = objective.to(memory_format=torch.channels_last)
     model, loader, *optimizers = accelerator.prepare(objective, loader, *optimizers)
     path = folder / "checkpoint.pt"
-    scaler = accelerator.scaler  # of the losses, in fp16 alone
-    stateful = [*optimizers, scaler] if scaler is not None else optimizers
-    history = resume(path, objective, stateful, config_hash, exclude)
+    history = resume(path, objective, optimizers, config_hash, exclude)
     for group in _groups(optimizers):
         group.setdefault("initial_lr", group["lr"])
     bar = tqdm(
@@ -95,7 +93,7 @@ def fit(
             history.append({"epoch": epoch, **means, "seconds": round(time.monotonic() - began, 2)})
             accelerator.wait_for_everyone()
             if accelerator.is_main_process:
-                save_checkpoint(path, accelerator.unwrap_model(model), stateful, history, config_hash, exclude)
+                save_checkpoint(path, accelerator.unwrap_model(model), optimizers, history, config_hash, exclude)
     accelerator.wait_for_everyone()
     accelerator.free_memory()
     return history

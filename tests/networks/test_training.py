@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.state import AcceleratorState
 from torch import nn
 
@@ -340,16 +341,18 @@ def test_tf32_is_allowed_inside_alone_and_on_a_gpu_alone(precision, allowed):
 
 def test_the_scale_of_fp16s_losses_is_kept_with_the_optimisers(tmp_path):
     def state():
-        net = torch.nn.Linear(1, 1)
-        return net, torch.optim.SGD(net.parameters(), 0.1, momentum=0.9), torch.amp.GradScaler("cpu", init_scale=64.0)
+        net, scaler = torch.nn.Linear(1, 1), torch.amp.GradScaler("cpu", init_scale=64.0)
+        optimizers = [torch.optim.SGD([parameter], 0.1, momentum=0.9) for parameter in net.parameters()]
+        return net, [AcceleratedOptimizer(optimizer, False, scaler) for optimizer in optimizers], scaler
 
-    net, optimizer, scaler = state()
+    AcceleratorState(cpu=True)
+    net, optimizers, scaler = state()
     scaler.scale(net(torch.full((1, 1), torch.inf)).sum()).backward()
-    scaler.step(optimizer)  # skipped, since the gradient is not finite
+    scaler.step(optimizers[0].optimizer)  # skipped, since the gradient is not finite
     scaler.update()
-    save_checkpoint(tmp_path / "c.pt", net, [optimizer, scaler], [{"epoch": 0}], "hash")
-    other, optimizer, scaler = state()
-    assert resume(tmp_path / "c.pt", other, [optimizer, scaler], "hash") == [{"epoch": 0}]
+    save_checkpoint(tmp_path / "c.pt", net, optimizers, [{"epoch": 0}], "hash")
+    other, optimizers, scaler = state()
+    assert resume(tmp_path / "c.pt", other, optimizers, "hash") == [{"epoch": 0}]
     assert scaler.get_scale() == 32.0 and torch.equal(other.weight, net.weight)
 
 
