@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.state import AcceleratorState
 from torch import nn
@@ -345,7 +346,7 @@ def test_the_scale_of_fp16s_losses_is_kept_with_the_optimisers(tmp_path):
         optimizers = [torch.optim.SGD([parameter], 0.1, momentum=0.9) for parameter in net.parameters()]
         return net, [AcceleratedOptimizer(optimizer, False, scaler) for optimizer in optimizers], scaler
 
-    AcceleratorState(cpu=True)
+    Accelerator(cpu=True)
     net, optimizers, scaler = state()
     scaler.scale(net(torch.full((1, 1), torch.inf)).sum()).backward()
     scaler.step(optimizers[0].optimizer)  # skipped, since the gradient is not finite
