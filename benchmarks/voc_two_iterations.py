@@ -16,6 +16,8 @@ DeepLabV2 with ResNet-101 at 512 pixels. Only these differ:
 - without a GPU segmentation is in float32; `--segmentation-batch` makes its batch smaller, for memory's sake, and
   `--crf none` leaves out the dense CRF.
 
+What untrained networks say of an image means nothing; masks here are of one class or none.
+
 Prints the seconds of each stage and the largest resident memory in it (Linux; elsewhere, in the process so far).
 `--write` puts both into book/results/voc_check.json.
 """
@@ -131,8 +133,10 @@ def peak_memory() -> float:
 
 
 def store(preset: str, rows: list[dict[str, Any]]) -> None:
-    """Put a preset's rows into the results file, in place of those that are there."""
-    kept = [row for row in read_json(RESULTS)["rows"] if row["preset"] != preset] if RESULTS.exists() else []
+    """Put a preset's rows into the results file, in place of those of the same kind that are there."""
+    metrics = {row["metric"] for row in rows}
+    there = read_json(RESULTS)["rows"] if RESULTS.exists() else []
+    kept = [row for row in there if row["preset"] != preset or row["metric"] not in metrics]
     write_json(RESULTS, {"rows": [*kept, *rows]})
 
 
