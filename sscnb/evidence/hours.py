@@ -121,7 +121,8 @@ def _assumption() -> str:
     rates = (f"{low:g} to {high:g} in {name}" for name, (low, high) in ((n, SUSTAINED[k]) for n, k in kinds.items()))
     return (
         f"An estimate that nobody has checked here: operations of convolutions and matrix products, at an assumed "
-        f"{', '.join(rates)} TFLOP/s: a quarter to two fifths of what the data sheets of A10, RTX 3090 and RTX 4090 promise."
+        f"{', '.join(rates)} TFLOP/s: a quarter to two fifths of what the data sheets of A10, RTX 3090 and RTX 4090 "
+        "promise."
     )
 
 
