@@ -1,6 +1,10 @@
 """Hours of a GPU from operations, by hand; and the table of the check."""
 
+import importlib.util
+from pathlib import Path
+
 import pytest
+import torch
 
 from sscnb.evidence.hours import SUSTAINED, check_table, hours_table
 
@@ -51,3 +55,17 @@ def test_the_check_shows_every_stage_of_every_preset(presets):
     assert all(line[1:] == ["16", *["32.0", "2.2"] * len(presets)] for line in table)
     assert "batch 2" in text and "1 thread," in text
     assert "superpixels 5.9, relation labels 5.9" in text  # 2 s an image, 10,582 images
+
+
+@pytest.mark.slow  # torch takes seconds to import what tensors without data need
+def test_products_are_counted_forward_and_backward():
+    path = Path(__file__).resolve().parents[2] / "benchmarks/voc_hours.py"
+    spec = importlib.util.spec_from_file_location("voc_hours", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    once = 2 * 2 * 4 * 64 * 27  # two operations for each of 2 x 4 x 8 x 8 outputs and 3 x 3 x 3 weights
+    for wanted, passes in ((False, 2), (True, 3)):  # forward, for the weights, for the input
+        with module.counting() as products:
+            images = torch.randn(2, 3, 8, 8, requires_grad=wanted)
+            torch.nn.Conv2d(3, 4, 3, padding=1)(images).sum().backward()
+        assert products.total == passes * once
