@@ -18,12 +18,14 @@ from wing_pages import wing_pages  # beside this file
 
 from sscnb.errors import UserError
 from sscnb.evidence import (
+    check_table,
     claims_table,
     describe_rows,
     effects_table,
     evidence_table,
     figures,
     frontier_table,
+    hours_table,
     ladder_table,
     paper,
     pipeline_table,
@@ -74,13 +76,19 @@ def main(run_folder: str, build_folder: str) -> int:
 def generated(run: Path) -> dict[str, str]:
     """Return the parts of pages that are made from result rows, by the file name that the pages include."""
     sets = {"this run": read_json(run / "report.json")["rows"]} | reference_rows()
-    costs = ROOT / "book/results/cost.json"
-    costs = read_json(costs)["rows"] if costs.is_file() else []
+    costs, full_size = kept_rows("cost"), kept_rows("voc_check")
     parts = {f"table_{n}.md": evidence_table(n, sets, costs) for n in paper.CAPTIONS}
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
+    parts |= {"voc_check.md": check_table(full_size), "hours.md": hours_table(full_size)}
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
+
+
+def kept_rows(name: str) -> list[dict]:
+    """Return the rows of a benchmark that are kept in book/results."""
+    path = ROOT / f"book/results/{name}.json"
+    return read_json(path)["rows"] if path.is_file() else []
 
 
 # Jupyter Book loads twice what a live kernel would need; MathJax, being in _static, on every page and once more where

@@ -6,11 +6,13 @@ from sscnb.evidence.cost import example_batch, measure_step, prepare_step
 from sscnb.evidence.effects import effects_table, sweep_table
 from sscnb.evidence.explorer import write_explorer
 from sscnb.evidence.figures import overlay_mask
+from sscnb.evidence.hours import check_table, hours_table
 from sscnb.evidence.memory import estimate_step
 from sscnb.evidence.report import describe_rows, ladder_table, mean_and_deviation, reference_rows, write_report
 from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table, segmentation_table
 
 __all__ = [
+    "check_table",
     "claims_table",
     "comparison",
     "describe_rows",
@@ -20,6 +22,7 @@ __all__ = [
     "example_batch",
     "figures",
     "frontier_table",
+    "hours_table",
     "ladder_table",
     "mean_and_deviation",
     "measure_step",

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from sscnb.errors import UserError
 from sscnb.method import Objective, build_objective, build_optimizers
+from sscnb.networks import products_in
 from sscnb.settings import Config, Variant, find_variant, override
 
 GIB = 2**30
@@ -37,12 +38,13 @@ def training_step(
 ) -> dict[str, Tensor]:
     """Take one step of `sscnb.networks.fit`, without its data loading, and return the losses.
 
-    `precision` is "no" or "bf16" (autocast).
+    `precision` is "no", all products of a GPU in float32, or "bf16" (autocast).
     """
-    device = batch["image"].device.type
-    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-        losses = objective(batch, epoch)
-    losses["loss"].backward()
+    device = batch["image"].device
+    with products_in(precision, device):
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            losses = objective(batch, epoch)
+        losses["loss"].backward()
     for optimizer in optimizers:
         optimizer.step()
     objective.zero_grad(set_to_none=True)

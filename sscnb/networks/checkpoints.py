@@ -73,7 +73,7 @@ def save_checkpoint(
     content = {
         "config": config_hash,
         "model": state,
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "optimizers": [part.state_dict() for part in _with_scaler(optimizers)],
         "history": history,
     }
     # A file of Python's, not torch's own writer, which does not say that the disk is full.
@@ -97,6 +97,12 @@ def resume(
         return []
     checkpoint = load_checkpoint(path, config_hash)
     load_state(model, checkpoint["model"], path, optional=exclude)
-    for optimizer, state in zip(optimizers, checkpoint["optimizers"], strict=True):
-        optimizer.load_state_dict(state)
+    for part, state in zip(_with_scaler(optimizers), checkpoint["optimizers"], strict=True):
+        part.load_state_dict(state)
     return checkpoint["history"]
+
+
+def _with_scaler(optimizers: Sequence[Optimizer]) -> list[Any]:
+    """Return the optimisers and, of fp16, what scales the losses: accelerate's optimisers hold it, the same one all."""
+    scalers = [getattr(optimizer, "scaler", None) for optimizer in optimizers[:1]]
+    return [*optimizers, *(scaler for scaler in scalers if scaler is not None)]

@@ -83,5 +83,7 @@ def sure_labels(net: TwoNets, images: Tensor, target: Tensor, certainty: float) 
     net.eval()
     logits = to_pixels(net(images), (target.shape[-2], target.shape[-1]), net.stride)
     net.train(training)
+    # Older torch keeps the rounded weights of this pass, which know no gradient, for the one that is to train them.
+    torch.clear_autocast_cache()
     highest, labels = logits.float().softmax(1).max(1)
     return labels.masked_fill(highest <= certainty, UNTRUSTED).masked_fill(target == IGNORE, IGNORE)

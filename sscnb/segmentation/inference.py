@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sscnb.datasets import Sample, resize, resize_long
 from sscnb.errors import UserError
-from sscnb.networks import to_tensor
+from sscnb.networks import products_in, to_tensor
 from sscnb.refinement import refine_probabilities
 from sscnb.settings import SegmentationSettings
 
@@ -89,7 +89,8 @@ def predict_mask(net: nn.Module, image: np.ndarray, settings: SegmentationSettin
     """Return the mask of an image as the settings ask for it: sizes, flip, how they are put together, dense CRF.
 
     With `test_size` the network sees a square of that side, whatever the image's shape, and the scores are brought
-    back bilinearly: to the image's size before the argmax, and before the CRF, which takes their softmax.
+    back bilinearly: to the image's size before the argmax, and before the CRF, which takes their softmax. It computes
+    in float32, on a GPU with products in TF32 where that is the settings' precision.
 
     Args:
         net, image: as for `segment_image`.
@@ -108,14 +109,15 @@ def predict_mask(net: nn.Module, image: np.ndarray, settings: SegmentationSettin
     seen, square = small, settings.test_size
     if square:
         seen = resize(Sample(small), square, square, Image.Resampling.BILINEAR).image
-    scores = segment_image(
-        net,
-        seen,
-        scales=settings.test_scales,
-        flip=settings.flip,
-        interpolation=settings.interpolation,
-        fuse=settings.fuse,
-    )
+    with products_in(settings.precision, next(net.parameters()).device):
+        scores = segment_image(
+            net,
+            seen,
+            scales=settings.test_scales,
+            flip=settings.flip,
+            interpolation=settings.interpolation,
+            fuse=settings.fuse,
+        )
     if settings.crf == "dense":
         scores = torch.from_numpy(refine_probabilities(small, _probabilities(scores, small.shape[:2], settings.fuse)))
     return strongest(scores, image.shape[:2])

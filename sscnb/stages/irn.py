@@ -23,6 +23,7 @@ from sscnb.networks import (
     load_checkpoint,
     load_state,
     placed,
+    products_in,
     to_tensor,
 )
 from sscnb.parallel import in_processes
@@ -182,7 +183,9 @@ def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf:
         some = ids[:: -(-len(ids) // _MEAN_IMAGES)]
         bar = tqdm(some, desc="mean displacement", unit="img", mininterval=0.5)
         net = objective.eval().net
-        mean = set_mean_displacement(net, (net.pad(image, irn.pad) for image in _images(dataset, bar, irn.long_side)))
+        images = (net.pad(image, irn.pad) for image in _images(dataset, bar, irn.long_side))
+        with products_in(irn.precision, device()):
+            mean = set_mean_displacement(net, images)
         _store(stage.folder / "checkpoint.pt", "net.displacement.mean", mean)
         fields["mean_displacement"] = mean.tolist()
     values = {f"train_{name}": value for name, value in history[-1].items() if name not in ("epoch", "seconds")}

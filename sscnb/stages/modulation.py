@@ -7,7 +7,7 @@ import torch
 
 from sscnb.datasets import Sample, resize_long
 from sscnb.method import CAMNet, read_superpixels, self_modulate
-from sscnb.networks import device, to_tensor
+from sscnb.networks import device, products_in, to_tensor
 from sscnb.stages.irn import cached_dataset
 from sscnb.stages.run import Run
 
@@ -29,8 +29,10 @@ def modulate(run: Run, net: CAMNet, image_id: str) -> tuple[Sample, Maps]:
     regions = read_superpixels(run.folder / "superpixels" / f"{image_id}.png")
     sample = resize_long(Sample(dataset.image(image_id), regions), run.config.cam.crop)
     ids = torch.from_numpy(np.asarray(sample.superpixels, np.int64))
+    with products_in(run.config.cam.precision, device()):
+        features = net(to_tensor(sample.image)[None].to(device()))[1]
     maps = self_modulate(
-        net(to_tensor(sample.image)[None].to(device()))[1],
+        features,
         ids[None].to(device()),
         torch.from_numpy(dataset.labels(image_id))[None].to(device()),
         threshold=settings.threshold,

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from sscnb.datasets import read_mask, save_mask
 from sscnb.evaluation import BoundaryIoU, ConfusionMatrix, ThresholdCurve
 from sscnb.files import replacing
-from sscnb.networks import device, device_name, to_tensor
+from sscnb.networks import device, device_name, products_in, to_tensor
 from sscnb.ranks import is_main, share
 from sscnb.refinement import IRN, confidence_mask, edge_map, pseudo_mask, random_walk, walk_scores
 from sscnb.settings import settings_dict
@@ -85,9 +85,10 @@ def walk(run: Run, net: IRN, variant: str, seed: int, image_id: str, steps: int 
         net: of `load_irn`.
         steps: instead of the settings' number.
     """
-    pseudo, dataset = run.config.pseudo, cached_dataset(run)
-    image = to_tensor(resized(dataset.image(image_id), run.config.irn.long_side))
-    edge = edge_map(net, image.to(device()), pad=run.config.irn.pad)
+    pseudo, irn = run.config.pseudo, run.config.irn
+    image = to_tensor(resized(cached_dataset(run).image(image_id), irn.long_side))
+    with products_in(irn.precision, device()):
+        edge = edge_map(net, image.to(device()), pad=irn.pad)
     height, width = edge.shape
     cams = torch.from_numpy(load_grid_cams(run, variant, seed, image_id, (height, width))[0]).to(device())
     steps = pseudo.steps if steps is None else steps

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.state import AcceleratorState
 from torch import nn
 
 from sscnb.errors import UserError
-from sscnb.networks.checkpoints import load_checkpoint, load_state
+from sscnb.networks.checkpoints import load_checkpoint, load_state, resume, save_checkpoint
 from sscnb.networks.device import precision_for, products_in
 from sscnb.networks.training import Schedule, fit
 from sscnb.networks.training_data import EpochSampler
@@ -336,6 +338,23 @@ def test_tf32_is_allowed_inside_alone_and_on_a_gpu_alone(precision, allowed):
         assert switches() == (allowed, allowed)
         raise ZeroDivisionError
     assert switches() == before
+
+
+def test_the_scale_of_fp16s_losses_is_kept_with_the_optimisers(tmp_path):
+    def state():
+        net, scaler = torch.nn.Linear(1, 1), torch.amp.GradScaler("cpu", init_scale=64.0)
+        optimizers = [torch.optim.SGD([parameter], 0.1, momentum=0.9) for parameter in net.parameters()]
+        return net, [AcceleratedOptimizer(optimizer, False, scaler) for optimizer in optimizers], scaler
+
+    Accelerator(cpu=True)
+    net, optimizers, scaler = state()
+    scaler.scale(net(torch.full((1, 1), torch.inf)).sum()).backward()
+    scaler.step(optimizers[0].optimizer)  # skipped, since the gradient is not finite
+    scaler.update()
+    save_checkpoint(tmp_path / "c.pt", net, optimizers, [{"epoch": 0}], "hash")
+    other, optimizers, scaler = state()
+    assert resume(tmp_path / "c.pt", other, optimizers, "hash") == [{"epoch": 0}]
+    assert scaler.get_scale() == 32.0 and torch.equal(other.weight, net.weight)
 
 
 def test_full_precision_computes_in_full(tmp_path):

@@ -1,5 +1,6 @@
 """Inference of segmentation: sizes, scales, mirror images, mean and maximum, the CRF."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from sscnb.errors import UserError
 from sscnb.networks.tensors import to_tensor
 from sscnb.refinement.crf import refine_probabilities
+from sscnb.segmentation import inference
 from sscnb.segmentation.deeplab import build_deeplab
 from sscnb.segmentation.inference import predict_mask, segment_image, strongest
 from sscnb.settings import SegmentationSettings
@@ -49,6 +51,21 @@ def test_probabilities_at_the_images_own_size(image):
     assert found.shape == (3, 37, 50) and found.min() >= 0
     assert torch.allclose(found.sum(0), torch.ones(37, 50), atol=1e-5)
     assert net.sizes == [(20, 24)] * 2 + [(36, 48)] * 2 + [(56, 76)] * 2  # whole cells; 18.5 x 25, 37 x 50, 55.5 x 75
+
+
+def test_products_are_rounded_only_where_the_settings_say_so(image, monkeypatch):
+    net, events = Colours(), []
+
+    @contextmanager
+    def noted(precision, on):
+        events.append((precision, on.type))
+        yield
+        events.append("as before")
+
+    monkeypatch.setattr(inference, "products_in", noted)
+    net.register_forward_hook(lambda *_: events.append("network"))
+    predict_mask(net, image, replace(RELEASED, precision="tf32"))
+    assert events == [("tf32", "cpu"), *["network"] * 3, "as before"]
 
 
 def test_scales_and_mirror_images_are_averaged(image):

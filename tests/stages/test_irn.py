@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -194,6 +195,30 @@ def test_the_mean_displacement_is_that_of_the_same_canvas(run):
     net.backbone.eval()
     with torch.no_grad():
         assert told == pytest.approx(net(canvas)[1].mean((0, 2, 3)).tolist(), rel=1e-4)
+
+
+def test_products_are_rounded_only_where_the_settings_say_so(finished, run, monkeypatch):
+    events = []
+
+    @contextmanager
+    def noted(precision, on):
+        events.append((precision, on.type))
+        yield
+        events.append("as before")
+
+    for module in (stage_irn, stage_pseudo):
+        monkeypatch.setattr(module, "products_in", noted)
+    net = load_irn(finished, "baseline", 0)
+    net.edge.register_forward_hook(lambda *_: events.append("edges"))
+    rounded = replace(finished, config=override(finished.config, {"irn.precision": "tf32"}))
+    walk(rounded, net, "baseline", 0, finished.dataset().ids("train")[0])
+    assert events == [("tf32", "cpu"), "edges", "edges", "as before"]
+    events.clear()
+    mean = stage_irn.set_mean_displacement
+    monkeypatch.setattr(stage_irn, "set_mean_displacement", lambda *a: (events.append("mean"), mean(*a))[1])
+    (run.irn_folder("baseline") / "results.json").unlink()
+    train_irn(run)  # all of its epochs are there: what is left is the mean displacement
+    assert events == [("no", "cpu"), "mean", "as before"]
 
 
 def test_the_objective_takes_the_pairs_that_the_settings_name(finished):

@@ -388,20 +388,27 @@ def test_photographs_without_masks_or_validation_split(tmp_path):
     assert json.loads((folder / "pseudo_masks/settings.json").read_text())["hash"] == "0123456789ab"
 
 
-def test_the_check_of_the_preset_voc_changes_what_it_says(tmp_path):
+@pytest.mark.parametrize("preset", ["voc", "voc_released"])
+def test_the_check_of_the_full_presets_changes_what_it_says(tmp_path, preset):
     path = Path(__file__).resolve().parents[2] / "benchmarks/voc_two_iterations.py"
     spec = importlib.util.spec_from_file_location("voc_two_iterations", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    config = load_config("voc", module.changes(dict.fromkeys(module.NETWORKS, "file.pth"), "none"))
-    for part in ("cam", "irn", "segmentation"):
-        own, preset = settings_dict(getattr(config, part)), settings_dict(getattr(load_config("voc"), part))
-        assert {k for k in own if own[k] != preset[k]} <= {"weights", "epochs", "workers", "crf"}
+    assert preset in module.PRESETS
+    own = load_config(preset).segmentation.batch_size
+    config = load_config(preset, module.changes(dict.fromkeys(module.NETWORKS, "file.pth"), "none", own))
+    named = {"weights", "epochs", "workers", "crf", "mix_warmup", "precision"}
+    for part in ("cam", "irn", "segmentation", "pseudo", "inference", "superpixels"):
+        values, expected = settings_dict(getattr(config, part)), settings_dict(getattr(load_config(preset), part))
+        assert {k for k in values if values[k] != expected[k]} <= named
     steps = config.cam.epochs * (module.IMAGES // config.cam.batch_size)
     assert steps == config.irn.epochs == config.segmentation.epochs == 2
     assert module.IMAGES == config.irn.batch_size == config.segmentation.batch_size
+    assert config.modulation.warmup_epochs < config.cam.epochs
+    assert config.segmentation.mix_warmup < config.segmentation.epochs
     root = make_photographs(tmp_path / "mine", count=20)
     (root / "ImageSets/Segmentation/val.txt").write_text("\n".join(f"{n:03d}" for n in range(20)))
-    dataset = open_dataset(module.sixteen_images(root, tmp_path / "linked"))
-    assert dataset.splits == [module.SPLIT] and len(dataset.ids(module.SPLIT)) == 16
+    dataset = open_dataset(module.sixteen_images(root, tmp_path / "linked", 3))
+    assert set(dataset.splits) == {module.SPLIT, module.FEW} and len(dataset.ids(module.SPLIT)) == 16
+    assert dataset.ids(module.FEW) == dataset.ids(module.SPLIT)[:3]
     assert dataset.has_masks(module.SPLIT) and dataset.image("015").any()
