@@ -102,7 +102,14 @@ class Dataset:
         Raises:
             UserError: the mask is missing, of another size than the image, or holds an index without a class.
         """
-        path = self.mask_path(image_id)
+        return self.mask_at(self.mask_path(image_id), image_id)
+
+    def mask_at(self, path: Path, image_id: str) -> np.ndarray:
+        """Return another mask of an image, such as a pseudo-mask or a prediction, as `mask` does.
+
+        Raises:
+            UserError: as of `mask`.
+        """
         mask = read_mask(path)
         expected = image_size(self.image_path(image_id))
         if mask.shape != expected:

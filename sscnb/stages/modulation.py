@@ -26,7 +26,9 @@ def modulate(run: Run, net: CAMNet, image_id: str) -> tuple[Sample, Maps]:
         activation, consistent, reliable, target, in 0..1 each.
     """
     dataset, settings = cached_dataset(run), run.config.modulation
-    regions = read_superpixels(run.folder / "superpixels" / f"{image_id}.png")
+    path = run.folder / "superpixels" / f"{image_id}.png"
+    with made_again(path):
+        regions = read_superpixels(path)
     sample = resize_long(Sample(dataset.image(image_id), regions), run.config.cam.crop)
     ids = torch.from_numpy(np.asarray(sample.superpixels, np.int64))
     maps = self_modulate(

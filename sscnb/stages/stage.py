@@ -84,14 +84,18 @@ class Stage:
         return not self.missing()
 
     def missing(self) -> list[str]:
-        """Return the files that the stage had written when it finished and that are not there any more."""
+        """Return the files that the stage had written when it finished and that are not there any more.
+
+        A folder, a link to nothing or a pipe in the place of a file is not that file.
+        """
         listed: dict[Path, set[str]] = {}
         for name in self.load().get("files", ()):
             path = self.folder / name
             listed.setdefault(path.parent, set()).add(path.name)
         gone = []
         for folder, names in listed.items():  # one look at a folder: it may hold thousands of files
-            there = set(os.listdir(folder)) if folder.is_dir() else set()
+            found = list(os.scandir(folder)) if folder.is_dir() else []
+            there = {entry.name for entry in found if entry.is_file() or (entry.is_dir() and not _is_file(entry.name))}
             gone += [str(folder / name) for name in sorted(names - there)]
         return gone
 
@@ -167,6 +171,10 @@ class Stage:
         if not isinstance(result, dict) or not isinstance(result.get("rows"), list):
             raise UserError(f"{path} holds no results. Delete it, and run the stage again.")
         return result
+
+
+def _is_file(name: str) -> bool:
+    return bool(Path(name).suffix)  # what a stage lists is files, and the data set's folder
 
 
 def difference(old: Any, new: Any, name: str = "") -> str:
