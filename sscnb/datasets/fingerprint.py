@@ -61,7 +61,9 @@ def remembered_digest(root: Path, paths: Iterable[Path], memory: Path, *, update
     known = known if isinstance(known, dict) else {}
     digest, found = digest_files(root, paths, known)
     contents = [{name: entry[2] for name, entry in part.items()} for part in (known, found)]
-    changed = sorted({name for name, _ in contents[0].items() ^ contents[1].items()}) if known else []
+    different = {name for name, _ in contents[0].items() ^ contents[1].items()} if known else set()
+    # What was there first: without labels.csv all annotations are looked for.
+    changed = sorted(different, key=lambda name: (name not in known, name))
     if found != known and (update or not changed):
         write_json(memory, found)
     return digest, changed

@@ -231,7 +231,7 @@ def cases() -> Iterator[Case]:
         yield Case(kind, name, partial(_changed, change), expect, ("photographs",), ("new",), "photographs")
     for name, change, expect in _later():
         needs, writes = ("photographs", "own"), ("own",)
-        yield Case("data changed later", name, partial(_changed_later, change), expect, needs, writes)
+        yield Case("data changed later", name, partial(_changed_later, change), expect, needs, writes, "photographs")
 
 
 def sampled() -> Iterator[Case]:

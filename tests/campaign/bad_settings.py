@@ -104,7 +104,7 @@ def cases() -> Iterator[Case]:
         yield Case("wrong setting", json.dumps(overrides), partial(_overridden, overrides))
     for words in WORDS:
         yield Case("wrong option", " ".join(words)[:60], partial(_worded, words))
-    for words in (WORDS[0], WORDS[3], WORDS[4], WORDS[6], WORDS[7], WORDS[8], ("--seed", "-1")):
+    for words in (WORDS[0], WORDS[3], WORDS[4], WORDS[6], WORDS[8], ("--seed", "-1")):
         yield Case("wrong option", "reproduce " + " ".join(words)[:60], partial(_reproduced, words))
     for overrides in (
         {"cam.epochs": 2}, {"cam.delta": 0.5}, {"data.scenes.seed": 1}, {"inference.threshold": 0.3},

@@ -64,7 +64,7 @@ FOLDERS += (CAM, f"{CAM}/cams", f"{CAM}/seeds", "cam", IRN, f"{IRN}/ir_labels", 
 FOLDERS += (f"{IRN}/confidence", f"{IRN}/evaluation", "irn", NET, f"{NET}/predictions", "segmentation")
 SHAPES = ("null", "[]", "{}", "7", '"text"', "[[]]", '{"hash": 3}', '{"rows": null}', '{"rows": [3]}', "NaN")
 SHAPES += ('{"preset": 3}', '{"settings": []}', '{"rows": [{}]}', '{"overrides": []}', '{"files": 3, "rows": []}')
-SHAPES += ('{"rows": [], "files": ["../../../canary.txt"]}', '{"hash": "x", "settings": null}', "[" * 5000)
+SHAPES += ('{"rows": [], "files": {"../../canary.txt": 1, "/etc/passwd": 1}}', '{"hash": "x", "settings": null}', "[" * 5000)
 
 
 def _rewritten(path: Path, content: bytes) -> None:
@@ -215,10 +215,10 @@ def cases() -> Iterator[Case]:
     for name, gone in MASKS.items():
         for damage in (*COMMON, small_picture, jpeg_picture, white_picture):
             yield _case("damaged picture", name, damage, gone)
-    for name, gone in RECORDS.items():
+    for number, (name, gone) in enumerate(RECORDS.items()):
         for damage in (*COMMON, utf16):
             yield _case("damaged record", name, damage, gone)
-        for content in SHAPES:
+        for content in SHAPES[number % 3 :: 3]:
             arrange = partial(_shaped, name, content, gone)
             yield Case("JSON of another shape", f"{name} {content[:40]}", arrange, "same", ("run",), ("run", "another"))
     for name in DATA:

@@ -239,7 +239,7 @@ def test_a_stage_is_done_while_what_it_wrote_is_there(run):
     for path in files:
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert stage.finish({"m": 0.5}, files=files)["files"] == ["../b/2.png", "1.png"]
+    assert stage.finish({"m": 0.5}, files=files)["files"] == {"../b/2.png": 0, "1.png": 0}
     assert stage.done() and stage.missing() == []
     files[1].unlink()
     assert not stage.done() and stage.missing() == [str(run.folder / "a/../b/2.png")]
