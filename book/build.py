@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -80,6 +81,7 @@ def generated(run: Path) -> dict[str, str]:
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
+    parts["campaign.md"] = campaign_table(ROOT / "book/results/campaign.json")
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
 
 
@@ -250,6 +252,37 @@ def kept_table(sets: dict[str, list[dict]]) -> str:
             cells = [title, variant, ", ".join(stages), ", ".join(seeds), device, times[0], times[-1], f"`{commit}`"]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""]) if len(lines) > 2 else "None are kept."
+
+
+def campaign_table(path: Path) -> str:
+    """Return the counts of the last campaign of bad inputs and kills, which `make campaign` writes."""
+    if not path.is_file():
+        return "Not run."
+    found = read_json(path)
+    good = ("refused", "mended", "healed", "accepted")
+    lines = [
+        "| kind of input | cases | refused with a message | and mended as it says | made again unasked | rightly accepted | failed |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for kind, outcomes in found["kinds"].items():
+        counts = [outcomes.get(name, 0) for name in good]
+        total = sum(outcomes.values())
+        lines.append(f"| {kind} | " + " | ".join(map(str, [total, *counts, total - sum(counts)])) + " |")
+    cases = sum(sum(outcomes.values()) for outcomes in found["kinds"].values())
+    ways = ", ".join(f"{n} of `{name}`" for name, n in Counter(kill["command"] for kill in found["kills"]).items())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{cases} cases; {len(found['kills'])} kills ({ways}), after which {found['killed runs that differ']} runs "
+            f"ended otherwise than an undisturbed one; two processes at once, a signal to one, and full disks: "
+            f"{sum(found['others'].values())} of {len(found['others'])} as they should.",
+            "",
+            f"Commit `{found['commit']}`, {found['machine']}, Python {found['python']}, {found['utc'][:10]}, "
+            f"{found['seconds'] / 60:.0f} minutes.",
+            "",
+        ]
+    )
 
 
 def _versions(row: dict) -> str:

@@ -44,14 +44,14 @@ def main() -> int:
         cases = [case for case in chain(*(module.cases() for module in MODULES))]
         verdicts = [judged(judge(case, world)) for case in cases if options.only in f"{case.kind} {case.name}"]
         killed, wrong = ([], []) if options.only else kills.campaign(Path(folder), options.kills, options.seed)
-        others = {} if options.only else two_writers.campaign(Path(folder))
+        others = {} if options.only else two_writers.campaign(Path(folder)) | room.full_disks(world)
     failures = [f"{v.case.kind}, {v.case.name}: {v.outcome}. {v.note}" for v in verdicts if not v.good]
     failures += [f"kill: {text}" for text in wrong] + [f"{name}: {text}" for name, text in others.items() if text]
     content = {
         "kinds": counts(verdicts),
         "kills": [vars(kill) for kill in killed],
         "killed runs that differ": len(wrong),
-        "two at once": {name: not text for name, text in others.items()},
+        "others": {name: not text for name, text in others.items()},
         "failures": failures,
         "seconds": round(time.monotonic() - began),
         "utc": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -5,11 +5,11 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -46,44 +46,56 @@ class Answer:
         return ""
 
 
-def call(words: Sequence[str], scratch: Path, *, file_size: int = 0, patience: float = PATIENCE) -> Answer:
+def call(words: Sequence[str], *, file_size: int = 0, patience: float = PATIENCE) -> Answer:
     """Call `python -m sscnb` with these words in a forked process.
 
     Args:
-        scratch: a folder for what it prints.
         file_size: the largest file that it may write, in bytes, as on a disk that fills up; 0 is any.
     """
-    return forked(lambda: main([str(word) for word in words]), scratch, file_size=file_size, patience=patience)
+    return forked(lambda: main([str(word) for word in words]), file_size=file_size, patience=patience)
 
 
-def forked(function: Callable[[], int], scratch: Path, *, file_size: int = 0, patience: float = PATIENCE) -> Answer:
+def forked(function: Callable[[], int], *, file_size: int = 0, patience: float = PATIENCE) -> Answer:
     """Call a function, which returns an exit code, in a forked process; otherwise as `call`."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    out, err = scratch / "out", scratch / "err"
+    pipes = [os.pipe(), os.pipe()]
     child = os.fork()
     if child == 0:
-        _be_child(function, out, err, file_size)
+        _be_child(function, [end for _, end in pipes], file_size)
+    texts = [bytearray(), bytearray()]
+    readers = [threading.Thread(target=_read, args=(pipe[0], text)) for pipe, text in zip(pipes, texts, strict=True)]
+    for (_, end), reader in zip(pipes, readers, strict=True):
+        os.close(end)
+        reader.start()
+    code = _waited(child, patience)
+    for reader, (begin, _) in zip(readers, pipes, strict=True):
+        reader.join()
+        os.close(begin)
+    return Answer(code, *(text.decode(errors="replace") for text in texts))
+
+
+def _waited(child: int, patience: float) -> int | None:
     end = time.monotonic() + patience
-    while True:
+    while time.monotonic() < end:
         number, status = os.waitpid(child, os.WNOHANG)
         if number:
-            code: int | None = os.waitstatus_to_exitcode(status)
-            break
-        if time.monotonic() > end:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            code = None
-            break
+            return os.waitstatus_to_exitcode(status)
         time.sleep(0.005)
-    return Answer(code, out.read_text(errors="replace"), err.read_text(errors="replace"))
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
 
 
-def _be_child(function: Callable[[], int], out: Path, err: Path, file_size: int) -> None:
+def _read(pipe: int, text: bytearray) -> None:
+    while part := os.read(pipe, 65536):
+        text += part
+
+
+def _be_child(function: Callable[[], int], ends: Sequence[int], file_size: int) -> None:
     code = 1
     try:
         os.setsid()
-        for number, path in ((1, out), (2, err)):
-            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+        for number, end in zip((1, 2), ends, strict=True):
+            os.dup2(end, number)
         sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(n, "w"), write_through=True) for n in (1, 2))
         torch.set_num_threads(1)
         if file_size:

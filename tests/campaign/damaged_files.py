@@ -235,9 +235,9 @@ def sampled() -> Iterator[Case]:
         "damaged arrays": {f"{CAM}/cams/train_0001.npz half"},
         "damaged picture": {f"{NET}/predictions/val_0001.png remove", f"{IRN}/pseudo_masks/train_0001.png noise"},
         "damaged record": {f"{CAM}/settings.json remove", f"{IRN}/results.json empty", "run.json half"},
-        "JSON of another shape": {f"{NET}/results.json []", 'data/results.json {"rows": null}'},
+        "JSON of another shape": {f"{NET}/results.json []", "run.json null", "run.json {}", "run.json []"},
         "damaged scenes": {"dataset/labels.csv half"},
-        "deleted folder": {"dataset", f"{CAM}/cams"},
+        "deleted folder": {"dataset remove", f"{CAM}/cams remove"},
     }
     return (case for case in cases() if case.name in chosen.get(case.kind, ()))
 

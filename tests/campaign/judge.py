@@ -101,7 +101,7 @@ def _accepted(case: Case, world: World) -> tuple[str, str]:
     if case.check and (fault := case.check(world.place)):
         return "silent", fault
     if case.expect == "same":
-        fault = _other_values(world.expected[case.run], world.place / case.run)
+        fault = other_values(world.expected[case.run], world.place / case.run)
         return ("silent", fault) if fault else ("healed", "")
     return "accepted", ""
 
@@ -111,11 +111,12 @@ def _cured(case: Case, world: World, words: Sequence[str], first: Answer) -> tup
     answer = world.call(words)
     if answer.fault or answer.code:
         return answer.fault or "advice", f"when {case.cure} is right again, after {first.message}: {answer.err[-1500:]}"
-    fault = _other_values(world.expected[case.run], world.place / case.run) if case.expect == "same" else ""
+    fault = other_values(world.expected[case.run], world.place / case.run) if case.expect == "same" else ""
     return ("silent", fault) if fault else ("mended", "")
 
 
-def _other_values(expected: dict, run: Path) -> str:
+def other_values(expected: dict, run: Path) -> str:
+    """Return the first values of a run that are not the expected ones, or nothing."""
     found = values(run)
     other = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     return ", ".join(f"{name} {found.get(name)} for {expected.get(name)}" for name in other[:3])
@@ -142,7 +143,7 @@ def _follow(case: Case, world: World, words: list[str], answer: Answer) -> tuple
         if answer.fault:
             return answer.fault, f"after {said[-1]}: {answer.err[-1500:]}"
         if answer.code == 0:
-            fault = _other_values(world.expected[case.run], run)
+            fault = other_values(world.expected[case.run], run)
             return ("silent", f"after {said}: {fault}") if fault else ("mended", "")
     return "advice", f"in a circle: {said}"
 

@@ -69,14 +69,14 @@ def _predicting() -> Iterator[Case]:
     picture = "photographs/JPEGImages/001.jpg"
     for name, change in (
         ("empty", damage.empty), ("half", damage.half), ("noise", damage.noise), ("bomb", _bomb), ("16 bits", _deep_png),
-        ("loop", damage.loop), ("GIF", _saved(Image.new("L", (9, 9)), format="GIF")),
+        ("loop", damage.loop), ("pipe", damage.pipe), ("link to nothing", damage.dangling), ("GIF", _saved(Image.new("L", (9, 9)), format="GIF")),
     ):  # fmt: skip
         yield Case(kind, f"a photograph {name}", partial(_with, change, picture, ()), "refused", needs, ("output",))
     for name, change in (
         ("orientation 9", _turned(9)), ("orientation 6", _turned(6)), ("one pixel", _saved(Image.new("RGB", (1, 1)))),
         ("a line", _saved(Image.new("RGB", (3000, 1)))), ("CMYK", _saved(Image.new("CMYK", (50, 40)))),
         ("36 megapixels", _saved(Image.new("RGB", (6000, 6000)), quality=10)),
-        ("a folder", damage.folder), ("a pipe", damage.pipe),
+        ("a folder", damage.folder),
     ):  # fmt: skip
         arrange = partial(_with, change, picture, ())
         yield Case(kind, f"a photograph of {name}", arrange, "accepted", needs, ("output",), check=_others_are_there)

@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from campaign.damaged_files import CAM, IRN, NET
-from campaign.judge import Case
-from campaign.world import remove, scenes_words
+from campaign.judge import Case, other_values
+from campaign.world import World, remove, scenes_words
 
 _GONE = ("dataset", "superpixels", CAM, f"{CAM}/cams", f"{CAM}/seeds", f"{IRN}/ir_labels", f"{IRN}/checkpoint.pt")
 _GONE += (f"{IRN}/pseudo_masks", NET, f"{NET}/predictions", f"{NET}/evaluation", "data")
-_LIMITS = (16, 900, 20_000, 1_000_000)  # bytes
+_LIMITS = (16, 300, 20_000, 1_000_000)  # bytes
 
 
 def _limited(gone: str, place: Path) -> list[str]:
@@ -32,8 +32,39 @@ def sampled() -> Iterator[Case]:
     return (case for case in cases() if case.name in (f"{CAM}, 20000 bytes", "dataset, 900 bytes"))
 
 
-def small_disk(folder: Path, kib: int) -> bool:
-    """Mount a tmpfs of so many KiB where that is allowed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    words = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(folder)]
-    return subprocess.run(words, capture_output=True).returncode == 0
+def full_disks(world: World) -> dict[str, str]:
+    """Begin a run on disks that are too small, then give them room; return what was wrong, by the disk's size.
+
+    Empty where nothing may be mounted.
+    """
+    found = {}
+    disk = world.place / "disk"
+    for megabytes in (1, 8, 20, 40, 55):
+        world.fresh(())
+        disk.mkdir()
+        if _mounted(disk, f"size={megabytes}m"):
+            try:
+                found[f"a disk of {megabytes} MB"] = _filled(world, disk)
+            finally:
+                subprocess.run(["umount", str(disk)], check=True)
+    return found
+
+
+def _filled(world: World, disk: Path) -> str:
+    words = scenes_words(disk / "run")
+    answer = world.call(words)
+    if answer.fault or answer.code != 2 or "ake room" not in answer.message:
+        return f"exit {answer.code}: {answer.err[-1500:]}"
+    _mounted(disk, "remount,size=300m")
+    again = world.call(words)
+    if again.code:
+        return f"after {answer.message}: {again.err[-1500:]}"
+    return other_values(world.expected["run"], disk / "run")
+
+
+def _mounted(folder: Path, options: str) -> bool:
+    words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    try:
+        return subprocess.run(words, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False

@@ -127,7 +127,7 @@ def test_a_call_in_a_process_of_its_own(tmp_path):
         (tmp_path / "big").write_bytes(b"x" * 9999)
         return 0
 
-    assert forked(lambda: 0, tmp_path / "a").code == 0
-    assert forked(crash, tmp_path / "a").fault == "traceback"
-    assert "File too large" in forked(fill, tmp_path / "a", file_size=4096).err
-    assert forked(lambda: [None for _ in iter(int, 1)] and 0, tmp_path / "a", patience=0.2).fault == "hang"
+    assert forked(lambda: 0).code == 0
+    assert forked(crash).fault == "traceback"
+    assert "File too large" in forked(fill, file_size=4096).err
+    assert forked(lambda: [None for _ in iter(int, 1)] and 0, patience=0.2).fault == "hang"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign.kills import OVERRIDES, start
-from campaign.world import scenes_words, values
+from campaign.world import scenes_words
 
 MESSAGE = "is being worked on by"
 
@@ -48,12 +48,6 @@ def stopped(folder: Path, number: signal.Signals, after: float) -> str:
         return f"exit {code}: {text[-1500:]}"
     again = start(words, log)
     return "" if again.wait(180) == 0 else log.read_text()[-1500:]
-
-
-def same_values(run: Path, expected: dict) -> str:
-    """Return the first value that is not the expected one, or nothing."""
-    found = values(run)
-    return next((n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n)), "")
 
 
 def campaign(folder: Path) -> dict[str, str]:

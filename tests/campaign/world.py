@@ -105,8 +105,8 @@ class World:
         return self.base / "store"
 
     def call(self, words: Sequence[str], **limits: Any) -> Answer:
-        """Call a command; what it prints goes beside the place."""
-        return call(words, self.base / "printed", **limits)
+        """Call a command."""
+        return call(words, **limits)
 
     def make(self) -> "World":
         """Make photographs and the two finished runs, and remember their values."""
