@@ -256,12 +256,16 @@ def kept_table(sets: dict[str, list[dict]]) -> str:
 
 def campaign_table(path: Path) -> str:
     """Return the counts of the last campaign of bad inputs and kills, which `make campaign` writes."""
-    if not path.is_file():
-        return "Not run."
-    found = read_json(path)
+    found = read_json(path) if path.is_file() else {}
+    return "\n\n".join([_cases_table(found.get("cases")), _kills_text(found.get("kills")), ""])
+
+
+def _cases_table(found: dict | None) -> str:
+    if not found:
+        return "Bad inputs: not run."
     good = ("refused", "mended", "healed", "accepted")
     lines = [
-        "| kind of input | cases | refused with a message | and mended as it says | made again unasked | rightly accepted | failed |",
+        "| kind of input | cases | refused | refused, then mended as told | made again unasked | rightly taken | failed |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for kind, outcomes in found["kinds"].items():
@@ -269,19 +273,24 @@ def campaign_table(path: Path) -> str:
         total = sum(outcomes.values())
         lines.append(f"| {kind} | " + " | ".join(map(str, [total, *counts, total - sum(counts)])) + " |")
     cases = sum(sum(outcomes.values()) for outcomes in found["kinds"].values())
+    return "\n".join([*lines, "", f"{cases} cases. {_ran(found)}"])
+
+
+def _kills_text(found: dict | None) -> str:
+    if not found:
+        return "Kills: not run."
     ways = ", ".join(f"{n} of `{name}`" for name, n in Counter(kill["command"] for kill in found["kills"]).items())
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"{cases} cases; {len(found['kills'])} kills ({ways}), after which {found['killed runs that differ']} runs "
-            f"ended otherwise than an undisturbed one; two processes at once, a signal to one, and full disks: "
-            f"{sum(found['others'].values())} of {len(found['others'])} as they should.",
-            "",
-            f"Commit `{found['commit']}`, {found['machine']}, Python {found['python']}, {found['utc'][:10]}, "
-            f"{found['seconds'] / 60:.0f} minutes.",
-            "",
-        ]
+    return (
+        f"{len(found['kills'])} kills ({ways}) at random moments, the same command again after each: {found['differ']} runs "
+        f"ended otherwise than an undisturbed one. Two processes at once, signals, full disks: "
+        f"{sum(found['others'].values())} of {len(found['others'])} as they should. {_ran(found)}"
+    )
+
+
+def _ran(found: dict) -> str:
+    return (
+        f"Commit `{found['commit']}`, {found['machine']}, Python {found['python']}, {found['utc'][:10]}, "
+        f"{found['seconds'] / 60:.0f} minutes."
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sscnb.datasets import Sample, resize_long
+from sscnb.files import made_again
 from sscnb.method import CAMNet, read_superpixels, self_modulate
 from sscnb.networks import device, to_tensor
 from sscnb.stages.irn import cached_dataset

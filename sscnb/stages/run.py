@@ -142,7 +142,9 @@ class Run:
             cure = "Put that back, or choose another run folder with run_dir."
             if self.config.data.source == "scenes":
                 cure = f"Delete {self.dataset_folder} to have it made again."
-            raise UserError(f"the data set is not what {self.folder} was made from; changed since: {names}{more}. {cure}")
+            raise UserError(
+                f"the data set is not what {self.folder} was made from; changed since: {names}{more}. {cure}"
+            )
 
     def done_hash(self, folder: Path, written_by: str) -> str:
         """Return the configuration hash of a finished stage that another one builds on.

@@ -74,7 +74,9 @@ class Stage:
         try:
             found = read_json(path, {"hash": str, "settings": dict | list})
         except UserError as error:
-            raise UserError(f"{str(error).partition(' Delete it')[0]} Delete {self.folder} to make it again.") from error
+            raise UserError(
+                f"{str(error).partition(' Delete it')[0]} Delete {self.folder} to make it again."
+            ) from error
         if found["hash"] != self.hash:
             raise OtherSettings(
                 f"{self.folder} was made with other settings ({difference(found['settings'], self.settings)}). "

@@ -13,7 +13,18 @@ from PIL import Image
 
 LIST, LABELS, CLASSES = "ImageSets/Segmentation/train.txt", "labels.csv", "classes.txt"
 IDS = ("../000", "../../canary", "/etc/passwd", "{place}/canary", "a/b", "a\\b", "..", ".", ".hidden", "-rf", "con")
-IDS += ("nul.txt", "a\tb", "a\x00b", "\x1b[31mred", "\u202egpj", " x" * 101, "x" * 300, "000 copy", "000.jpg", "missing")
+IDS += (
+    "nul.txt",
+    "a\tb",
+    "a\x00b",
+    "\x1b[31mred",
+    "\u202egpj",
+    " x" * 101,
+    "x" * 300,
+    "000 copy",
+    "000.jpg",
+    "missing",
+)
 IDS += ("000", "\ufeff000x", "~root", "$(reboot)", "a;b", "a,b", "*", "trailing.", "%2e%2e")
 _ACCEPTED_AS_NAMES = ("$(reboot)", "a;b", "%2e%2e", "~root", "*", "a,b")  # odd, and no harm: no such image is there
 CLASS_LISTS = ("background\ndisc\nsquare\n", "disc\n\nsquare\n", "disc\ndisc\n", "", "\n\n", "disc;square\n")
@@ -163,7 +174,15 @@ def _fresh() -> Iterator[tuple[str, str, Callable[[Path], None], str]]:
         yield "class list", repr(content[:40]), partial(_written, CLASSES, content), "refused"
     for content in LABEL_TABLES:
         yield "label table", repr(content[:40]), partial(_written, LABELS, content), "refused"
-    for content in (b"", b"\n\n", b"\xff\xfe0\x000\x00", b"000\n000\n", b"000 1\n", "0\u00000\n".encode(), b"\x80abc\n"):
+    for content in (
+        b"",
+        b"\n\n",
+        b"\xff\xfe0\x000\x00",
+        b"000\n000\n",
+        b"000 1\n",
+        "0\u00000\n".encode(),
+        b"\x80abc\n",
+    ):
         yield "split list", repr(content[:40]), partial(_written, LIST, content), "refused"
     for name in (LIST, LABELS, CLASSES, "JPEGImages/001.jpg", "SegmentationClass/001.png"):
         for change in (damage.folder, damage.loop, damage.dangling, damage.pipe, damage.noise):
@@ -237,5 +256,3 @@ def cases() -> Iterator[Case]:
 def sampled() -> Iterator[Case]:
     """Every eighth."""
     return (case for number, case in enumerate(cases()) if number % 8 == 0)
-
-

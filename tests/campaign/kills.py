@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from campaign.world import SCENES, scenes_words, values
@@ -50,15 +51,28 @@ def killed_often(words: Sequence[str], run: Path, number: int, longest: float, d
         if kill is None:  # it had ended before: begin anew, in another folder
             break
         kills.append(kill)
-    done = subprocess.run(_command(words), capture_output=True, text=True, env=_environment(), cwd=ROOT, timeout=_LONGEST)
+    done = subprocess.run(
+        _command(words), capture_output=True, text=True, env=_environment(), cwd=ROOT, timeout=_LONGEST
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return kills
 
 
-def difference(run: Path, whole: Path) -> str:
+def difference(run: Path, whole: dict[str, Any]) -> str:
     """Return the first value that a killed run has otherwise than an undisturbed one, or nothing."""
-    one, other = values(run), values(whole)
-    return next((f"{n}: {one.get(n)}, not {other.get(n)}" for n in one | other if one.get(n) != other.get(n)), "")
+    found = values(run)
+    return next(
+        (f"{name}: {found.get(name)}, not {value}" for name, value in whole.items() if found.get(name) != value), ""
+    )
+
+
+def undisturbed(run: Path) -> dict[str, Any]:
+    """Return the values of a run that is left alone, with the segmentation that learns from true masks."""
+    words = scenes_words(run, overrides=OVERRIDES)
+    more = scenes_words(run, "segmentation", "predictions", "segmentation_eval", overrides=OVERRIDES)
+    for command in (words, [*more, "--source", "truth"]):
+        subprocess.run(_command(command), check=True, capture_output=True, env=_environment(), cwd=ROOT)
+    return values(run)
 
 
 def start(words: Sequence[str], log: Path) -> subprocess.Popen:
@@ -93,7 +107,7 @@ def _once(words: Sequence[str], run: Path, after: float, draw: random.Random) ->
     if number == signal.SIGTERM:
         assert process.returncode == 143 and "goes on from here" in text, (process.returncode, text[-2000:])
     assert "Traceback" not in text or "KeyboardInterrupt" in text, text[-3000:]
-    return Kill(words[0], number.name, together, round(after, 1), _newest(run), text.strip().splitlines()[-1:][0][:200] if text.strip() else "")
+    return Kill(words[0], number.name, together, round(after, 1), _newest(run), "".join(text.splitlines()[-1:])[:200])
 
 
 def _wait_for(family: list[int]) -> None:
@@ -130,25 +144,21 @@ def _environment() -> dict[str, str]:
 
 def campaign(folder: Path, number: int, seed: int) -> tuple[list[Kill], list[str]]:
     """Kill runs of both commands until `number` kills are counted, and return them with what differed at the end."""
-    draw = random.Random(seed)
-    whole, wrong, kills = {}, [], []
-    for command, longest in (("run", 9.0), ("reproduce", 14.0)):
-        run = folder / f"{command}_whole"
-        words = scenes_words(run, overrides=OVERRIDES) if command == "run" else reproduce_words(run)
-        subprocess.run(_command(words), check=True, capture_output=True, env=_environment(), cwd=ROOT, timeout=_LONGEST)
-        whole[command] = (run, longest)
-    attempt = 0
+    folder.mkdir()
+    draw, wrong, kills, attempt = random.Random(seed), [], [], 0
+    whole = undisturbed(folder / "whole")
     while len(kills) < number:
-        command = "run" if attempt % 3 else "reproduce"
-        compared, longest = whole[command]
-        (folder / str(attempt)).mkdir()
+        command = "run" if attempt % 4 else "reproduce"
         run = folder / str(attempt) / "run"
+        run.parent.mkdir()
         words = scenes_words(run, overrides=OVERRIDES) if command == "run" else reproduce_words(run)
+        most, longest = (10, 25.0) if command == "reproduce" else (4, 12.0)
+        compared = {k: v for k, v in whole.items() if command == "reproduce" or "/truth/" not in k}
         try:
-            kills += killed_often(words, run, min(number - len(kills), 10 if command == "reproduce" else 3), longest, draw)
-            if found := difference(run, compared):
-                wrong.append(found)
+            kills += killed_often(words, run, min(number - len(kills), most), longest, draw)
+            wrong += [found] if (found := difference(run, compared)) else []
         except (AssertionError, subprocess.SubprocessError) as error:
-            wrong.append(str(error))
+            wrong.append(f"{command}: {error}")
+        print(f"{len(kills)} kills; {wrong[-1:]}", *kills[-most:], sep="\n    ", flush=True)
         attempt += 1
     return kills, wrong

@@ -84,7 +84,14 @@ def _predicting() -> Iterator[Case]:
         yield Case(kind, f"000{suffix}", partial(_beside, suffix), "accepted", needs, ("output",), check=_seven)
     for source in ("nothing", "empty", "loop", "canary.txt", "run", "run/run.json", "x" * 300):
         yield Case(kind, f"--input {source[:20]}", partial(_input, source), "refused", (*needs,), ("output",))
-    for output in ("{place}/canary.txt", "{place}/canary.txt/a", "{place}/loop", "/proc/x", "~nobody-here", "/dev/null"):
+    for output in (
+        "{place}/canary.txt",
+        "{place}/canary.txt/a",
+        "{place}/loop",
+        "/proc/x",
+        "~nobody-here",
+        "/dev/null",
+    ):
         yield Case(kind, f"--output {output}", partial(_output, output), "refused", needs)
     for words in (("--source", "truth"), ("--seed", "3"), ("--backbone", "vgg16"), ("--source", "../.."),
                   ("--crf", "thick"), ("--limit", "-1"), ("--limit", "x"), ("--seed", "-1")):  # fmt: skip
@@ -95,7 +102,9 @@ def _predicting() -> Iterator[Case]:
         yield Case(kind, f"checkpoint {change.__name__}", arrange, "refused", needs)
     for content in damage.SHAPES:
         change = partial(_rewritten, content)
-        yield Case(kind, f"results.json {content[:40]}", partial(_with, change, f"{NET}/results.json", ()), "refused", needs)
+        yield Case(
+            kind, f"results.json {content[:40]}", partial(_with, change, f"{NET}/results.json", ()), "refused", needs
+        )
     for content in ('{"classes": 3}', '{"classes": []}', '{"classes": ["a"]}', '{"segmentation": 3}', '{"classes": [1, 2]}',
                     '{"segmentation": {}}', '{"segmentation": {"backbone": "x"}}', '{"segmentation": {"more": 1}}'):  # fmt: skip
         change = partial(_record, "results.json", content)

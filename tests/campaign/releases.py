@@ -36,7 +36,13 @@ _ANNOTATION: dict[str, tuple[Any, ...]] = {
         {"counts": "\u0000\u0001~~~~", "size": [20, 30]}, [[0, 0, 1, 1, 2, 2] * 50_000],
     ),
 }  # fmt: skip
-_EITHER = {("segmentation", 3), ("segmentation", 7), ("segmentation", 20), ("id", 2), ("iscrowd", 3)}  # odd and drawable, or no fault
+_EITHER = {
+    ("segmentation", 3),
+    ("segmentation", 7),
+    ("segmentation", 20),
+    ("id", 2),
+    ("iscrowd", 3),
+}  # odd and drawable, or no fault
 
 
 def _coco(change: Callable[[Path], None], place: Path) -> list[str]:

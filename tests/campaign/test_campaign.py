@@ -8,7 +8,7 @@ import pytest
 from campaign import bad_data, bad_settings, damaged_files, kills, photographs, releases, room, two_writers
 from campaign.calls import Answer, forked
 from campaign.judge import Case, judge
-from campaign.world import World, scenes_words
+from campaign.world import World, scenes_words, values
 
 MODULES = (damaged_files, bad_settings, bad_data, photographs, releases, room)
 CASES = list(chain(*(module.sampled() for module in MODULES)))
@@ -21,7 +21,9 @@ def world(tmp_path_factory) -> World:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}: {case.name}".encode("ascii", "replace").decode())
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"{case.kind}: {case.name}".encode("ascii", "replace").decode()
+)
 def test_a_bad_input_ends_in_a_message_or_in_the_right_values(world, case):
     verdict = judge(case, world)
     assert verdict.good, f"{verdict.outcome}: {verdict.note}"
@@ -33,7 +35,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(world, tmp_path):
     run.parent.mkdir()
     assert world.call(scenes_words(whole, overrides=kills.OVERRIDES)).code == 0
     kills.killed_often(scenes_words(run, overrides=kills.OVERRIDES), run, 2, 8.0, random.Random(1))
-    assert kills.difference(run, whole) == ""
+    assert kills.difference(run, values(whole)) == ""
 
 
 @pytest.mark.slow
@@ -112,7 +114,10 @@ def test_the_judge_looks_at_the_files(told):
 def test_advice_is_followed(told):
     told.expected["run"] = {}
     path = told.place / "run/kept.txt"
-    assert outcome(told, refusal(f"{path} is bad. Delete it to train again."), Answer(0, "", ""), expect="same") == "mended"
+    assert (
+        outcome(told, refusal(f"{path} is bad. Delete it to train again."), Answer(0, "", ""), expect="same")
+        == "mended"
+    )
     assert not path.exists()
     words = f"cannot read {path}. Delete {told.place / 'run'} to make it again."
     assert outcome(told, refusal(words), Answer(0, "", ""), expect="same") == "mended"

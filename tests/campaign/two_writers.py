@@ -52,6 +52,7 @@ def stopped(folder: Path, number: signal.Signals, after: float) -> str:
 
 def campaign(folder: Path) -> dict[str, str]:
     """Run all of it in subfolders; return what was wrong, by what was tried."""
+    folder.mkdir()
     found = {}
     for name, stages, apart in (
         ("two `run data` at once", ("data",), 0.0),

@@ -23,7 +23,16 @@ from sscnb.datasets.scenes.rules import CLASSES, SPLITS, SceneConfig, describe_r
 from sscnb.errors import UserError, refusal
 from sscnb.files import read_json, user_path
 
-__all__ = ["CLASSES", "Scene", "SceneConfig", "describe_rules", "render_scene", "scene_files", "scene_id", "write_scenes"]
+__all__ = [
+    "CLASSES",
+    "Scene",
+    "SceneConfig",
+    "describe_rules",
+    "render_scene",
+    "scene_files",
+    "scene_id",
+    "write_scenes",
+]
 
 DRAWING = 1  # raised when the drawing changes, so that a folder made by an older one is not taken for the same
 
