@@ -265,7 +265,7 @@ def _cases_table(found: dict | None) -> str:
         return "Bad inputs: not run."
     good = ("refused", "mended", "healed", "accepted")
     lines = [
-        "| kind of input | cases | refused | refused, then mended as told | made again unasked | rightly taken | failed |",
+        "| kind of input | cases | refused | mended as told | made again unasked | rightly taken | failed |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for kind, outcomes in found["kinds"].items():
@@ -281,8 +281,8 @@ def _kills_text(found: dict | None) -> str:
         return "Kills: not run."
     ways = ", ".join(f"{n} of `{name}`" for name, n in Counter(kill["command"] for kill in found["kills"]).items())
     return (
-        f"{len(found['kills'])} kills ({ways}) at random moments, the same command again after each: {found['differ']} runs "
-        f"ended otherwise than an undisturbed one. Two processes at once, signals, full disks: "
+        f"{len(found['kills'])} kills ({ways}) at random moments, the same command again after each: "
+        f"{found['differ']} runs ended otherwise than an undisturbed one. Two processes at once, signals, full disks: "
         f"{sum(found['others'].values())} of {len(found['others'])} as they should. {_ran(found)}"
     )
 

@@ -68,16 +68,26 @@ def _predicting() -> Iterator[Case]:
     kind, needs = "predict", ("run", "photographs")
     picture = "photographs/JPEGImages/001.jpg"
     for name, change in (
-        ("empty", damage.empty), ("half", damage.half), ("noise", damage.noise), ("bomb", _bomb), ("16 bits", _deep_png),
-        ("loop", damage.loop), ("pipe", damage.pipe), ("link to nothing", damage.dangling), ("GIF", _saved(Image.new("L", (9, 9)), format="GIF")),
-    ):  # fmt: skip
+        ("empty", damage.empty),
+        ("half", damage.half),
+        ("noise", damage.noise),
+        ("bomb", _bomb),
+        ("16 bits", _deep_png),
+        ("loop", damage.loop),
+        ("pipe", damage.pipe),
+        ("link to nothing", damage.dangling),
+        ("GIF", _saved(Image.new("L", (9, 9)), format="GIF")),
+    ):
         yield Case(kind, f"a photograph {name}", partial(_with, change, picture, ()), "refused", needs, ("output",))
     for name, change in (
-        ("orientation 9", _turned(9)), ("orientation 6", _turned(6)), ("one pixel", _saved(Image.new("RGB", (1, 1)))),
-        ("a line", _saved(Image.new("RGB", (3000, 1)))), ("CMYK", _saved(Image.new("CMYK", (50, 40)))),
+        ("orientation 9", _turned(9)),
+        ("orientation 6", _turned(6)),
+        ("one pixel", _saved(Image.new("RGB", (1, 1)))),
+        ("a line", _saved(Image.new("RGB", (3000, 1)))),
+        ("CMYK", _saved(Image.new("CMYK", (50, 40)))),
         ("36 megapixels", _saved(Image.new("RGB", (6000, 6000)), quality=10)),
         ("a folder", damage.folder),
-    ):  # fmt: skip
+    ):
         arrange = partial(_with, change, picture, ())
         yield Case(kind, f"a photograph of {name}", arrange, "accepted", needs, ("output",), check=_others_are_there)
     for suffix in (".JPG", ".png", ".jpg.png", ".jpeg"):
@@ -93,8 +103,16 @@ def _predicting() -> Iterator[Case]:
         "/dev/null",
     ):
         yield Case(kind, f"--output {output}", partial(_output, output), "refused", needs)
-    for words in (("--source", "truth"), ("--seed", "3"), ("--backbone", "vgg16"), ("--source", "../.."),
-                  ("--crf", "thick"), ("--limit", "-1"), ("--limit", "x"), ("--seed", "-1")):  # fmt: skip
+    for words in (
+        ("--source", "truth"),
+        ("--seed", "3"),
+        ("--backbone", "vgg16"),
+        ("--source", "../.."),
+        ("--crf", "thick"),
+        ("--limit", "-1"),
+        ("--limit", "x"),
+        ("--seed", "-1"),
+    ):
         yield Case(kind, " ".join(words), partial(_with, lambda path: None, NET, words), "refused", needs)
     checkpoint = f"{NET}/checkpoint.pt"
     for change in (*damage.COMMON, damage.not_finite, damage.other_keys, damage.no_dict, damage.model_of_texts):
@@ -105,8 +123,16 @@ def _predicting() -> Iterator[Case]:
         yield Case(
             kind, f"results.json {content[:40]}", partial(_with, change, f"{NET}/results.json", ()), "refused", needs
         )
-    for content in ('{"classes": 3}', '{"classes": []}', '{"classes": ["a"]}', '{"segmentation": 3}', '{"classes": [1, 2]}',
-                    '{"segmentation": {}}', '{"segmentation": {"backbone": "x"}}', '{"segmentation": {"more": 1}}'):  # fmt: skip
+    for content in (
+        '{"classes": 3}',
+        '{"classes": []}',
+        '{"classes": ["a"]}',
+        '{"segmentation": 3}',
+        '{"classes": [1, 2]}',
+        '{"segmentation": {}}',
+        '{"segmentation": {"backbone": "x"}}',
+        '{"segmentation": {"more": 1}}',
+    ):
         change = partial(_record, "results.json", content)
         yield Case(kind, f"results.json with {content}", partial(_with, change, NET, ()), "refused", needs)
 
@@ -170,11 +196,19 @@ def _submitting() -> Iterator[Case]:
     yield Case(kind, "none", partial(_submission, remove, ()), "refused", needs)
     yield Case(kind, "a run's own records", partial(_submission, _ours, ()), "accepted", needs, ("output",))
     for words in (
-        ("--output", "{place}/x.zip"), ("--output", "{place}/canary.txt/x.tgz"), ("--output", "/proc/x.tgz"),
-        ("--split", "nothing"), ("--split", "../train"), ("--root", "{place}/nothing"), ("--root", "{place}/canary.txt"),
-        ("--output", "{place}/photographs"), ("--predictions", "{place}/canary.txt"), ("--split", ""),
-        ("--predictions", "/dev/null"), ("--output", "{place}/" + "x" * 300 + ".tgz"),
-    ):  # fmt: skip
+        ("--output", "{place}/x.zip"),
+        ("--output", "{place}/canary.txt/x.tgz"),
+        ("--output", "/proc/x.tgz"),
+        ("--split", "nothing"),
+        ("--split", "../train"),
+        ("--root", "{place}/nothing"),
+        ("--root", "{place}/canary.txt"),
+        ("--output", "{place}/photographs"),
+        ("--predictions", "{place}/canary.txt"),
+        ("--split", ""),
+        ("--predictions", "/dev/null"),
+        ("--output", "{place}/" + "x" * 300 + ".tgz"),
+    ):
         arrange = partial(_submission, lambda folder: None, words)
         yield Case(kind, " ".join(words)[:50], arrange, "refused", needs)
 

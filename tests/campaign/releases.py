@@ -32,7 +32,8 @@ _ANNOTATION: dict[str, tuple[Any, ...]] = {
         None, 7, "text", [[1, 2]], [["a"] * 6], [[float("nan")] * 6], [[1e30] * 6], [[-1e9, 0, 5, 5, 1e9, 9]], [3],
         {}, {"counts": [5], "size": [20, 30]}, {"counts": [600, 5], "size": [20, 30]}, {"counts": [-5, 605]},
         {"counts": [10**12], "size": [10**6, 10**6]}, {"counts": "zz", "size": [20, 30]}, {"counts": [600], "size": 3},
-        {"counts": [600], "size": [30, 20]}, {"counts": [[600]], "size": [20, 30]}, {"counts": [599.5], "size": [20, 30]},
+        {"counts": [600], "size": [30, 20]}, {"counts": [[600]], "size": [20, 30]},
+        {"counts": [599.5], "size": [20, 30]},
         {"counts": "\u0000\u0001~~~~", "size": [20, 30]}, [[0, 0, 1, 1, 2, 2] * 50_000],
     ),
 }  # fmt: skip
@@ -131,8 +132,10 @@ def _voc_cases() -> Iterator[Case]:
     mask = np.zeros((12, 16), np.uint8)
     for content in (
         {"GTcls": 3}, {"other": mask}, {"GTcls": {"Segmentation": "text"}}, {"GTcls": {"Segmentation": mask[:5]}},
-        {"GTcls": {"Segmentation": mask + 21}}, {"GTcls": {"Segmentation": mask + 0.5}}, {"GTcls": {"other": mask}},
-        {"GTcls": {"Segmentation": np.zeros((12, 16, 3), np.uint8)}}, {"GTcls": {"Segmentation": np.array([], np.uint8)}},
+        {"GTcls": {"Segmentation": mask + 21}}, {"GTcls": {"Segmentation": mask + 0.5}},
+        {"GTcls": {"other": mask}},
+        {"GTcls": {"Segmentation": np.zeros((12, 16, 3), np.uint8)}},
+        {"GTcls": {"Segmentation": np.array([], np.uint8)}},
         {"GTcls": {"Segmentation": np.array(["a"], object)}}, {"GTcls": []},
         {"GTcls": {"Segmentation": np.full((12, 16), -1)}},
     ):  # fmt: skip

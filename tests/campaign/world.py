@@ -126,7 +126,7 @@ class World:
         return self
 
     def fresh(self, names: Sequence[str]) -> Path:
-        """Return the place with copies of the originals of these names, and nothing else but a file to be left alone."""
+        """Return the place with copies of the originals of these names, and a file that is nobody's business."""
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir()
         for name in ("canary.txt", *names):
