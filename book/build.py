@@ -74,7 +74,7 @@ def main(run_folder: str, build_folder: str) -> int:
 
 def generated(run: Path) -> dict[str, str]:
     """Return the parts of pages that are made from result rows, by the file name that the pages include."""
-    sets = {"this run": read_json(run / "report.json")["rows"]} | reference_rows()
+    sets = {"this run": read_json(run / "report.json", {"rows": list})["rows"]} | reference_rows()
     costs = ROOT / "book/results/cost.json"
     costs = read_json(costs)["rows"] if costs.is_file() else []
     parts = {f"table_{n}.md": evidence_table(n, sets, costs) for n in paper.CAPTIONS}
@@ -216,7 +216,7 @@ def _setting(setting: dict) -> str:
 
 def run_table(run: Path) -> str:
     """Return the page that says what ran, when and with what, from the run's own rows."""
-    settings, rows = read_json(run / "run.json"), read_json(run / "report.json")["rows"]
+    settings, rows = read_json(run / "run.json", {"preset": str, "data_root": str}), read_json(run / "report.json")["rows"]
     stages = {}
     for row in rows:
         stages[tuple(row.get(key, "") for key in ("stage", "variant", "seed", "split", "crf"))] = row

@@ -137,6 +137,8 @@ class Dataset:
             names = self._labels[image_id]
         else:
             source = self.root / "Annotations" / f"{image_id}.xml"
+            if source.exists() and not source.is_file():  # a pipe would be waited for
+                raise UserError(f"annotation {source} is no file. Move it away, and put the annotation there.")
             try:
                 objects = ElementTree.parse(source).getroot().findall("object")
             except FileNotFoundError as error:

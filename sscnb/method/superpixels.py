@@ -172,8 +172,8 @@ def claim(out_dir: Path, settings: dict[str, float | str]) -> None:
             )
     elif any(out_dir.glob("*.png")):
         raise UserError(
-            f"{out_dir} holds PNGs but no superpixels.json, so nobody can tell what they were made with. Choose another "
-            "folder or delete this one."
+            f"{out_dir} holds PNGs but no superpixels.json, so nobody can tell what they were made with. "
+            "Choose another folder or delete this one."
         )
     else:
         write_json(record, settings)
