@@ -1,9 +1,10 @@
 # make book   set-up, every notebook, the book; prints the path of the landing page last
 # make test   set-up, all tests
 # make lint   set-up, ruff, mypy
+# make campaign  set-up, damaged files, wrong inputs, kills: half an hour, a table of counts at its end
 # make clean  removes _build and caches; never runs/, never .venv
 #
-# Needs Python 3.11 or newer and make, nothing else; the first three make .venv when there is none.
+# Needs Python 3.11 or newer and make, nothing else; the first four make .venv when there is none.
 # PYTHON=python3.12  another interpreter        CONSTRAINTS=       newest versions instead of the tested ones
 # PRESET=tiny        another preset             RUN=runs/mine      another run folder
 
@@ -20,7 +21,7 @@ NO_CRF = "'make book' goes without it (crf=none), as every result then says."
 # Asked of the installed package and not of the installation: one that was built may still not load.
 HAS_CRF = .venv/bin/python -c 'from sscnb.refinement import require_crf; require_crf()' >/dev/null 2>&1
 
-.PHONY: book test lint clean FORCE
+.PHONY: book test campaign lint clean FORCE
 
 book: .venv/.installed
 	@if ! $(HAS_CRF); then \
@@ -31,6 +32,9 @@ book: .venv/.installed
 
 test: .venv/.installed
 	@.venv/bin/python -m pytest -n 2 --dist loadgroup
+
+campaign: .venv/.installed
+	@PYTHONPATH=tests OMP_NUM_THREADS=1 .venv/bin/python -m campaign
 
 lint: .venv/.installed
 	@.venv/bin/python -m ruff check .

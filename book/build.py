@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -75,13 +76,14 @@ def main(run_folder: str, build_folder: str) -> int:
 
 def generated(run: Path) -> dict[str, str]:
     """Return the parts of pages that are made from result rows, by the file name that the pages include."""
-    sets = {"this run": read_json(run / "report.json")["rows"]} | reference_rows()
+    sets = {"this run": read_json(run / "report.json", {"rows": list})["rows"]} | reference_rows()
     costs, full_size = kept_rows("cost"), kept_rows("voc_check")
     parts = {f"table_{n}.md": evidence_table(n, sets, costs) for n in paper.CAPTIONS}
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
     parts |= {"voc_check.md": check_table(full_size), "hours.md": hours_table(full_size)}
+    parts["campaign.md"] = campaign_table(ROOT / "book/results/campaign.json")
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
 
 
@@ -222,7 +224,7 @@ def _setting(setting: dict) -> str:
 
 def run_table(run: Path) -> str:
     """Return the page that says what ran, when and with what, from the run's own rows."""
-    settings, rows = read_json(run / "run.json"), read_json(run / "report.json")["rows"]
+    settings, rows = read_json(run / "run.json", {"preset": str, "data_root": str}), read_json(run / "report.json")["rows"]
     stages = {}
     for row in rows:
         stages[tuple(row.get(key, "") for key in ("stage", "variant", "seed", "split", "crf"))] = row
@@ -258,6 +260,46 @@ def kept_table(sets: dict[str, list[dict]]) -> str:
             cells = [title, variant, ", ".join(stages), ", ".join(seeds), device, times[0], times[-1], f"`{commit}`"]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""]) if len(lines) > 2 else "None are kept."
+
+
+def campaign_table(path: Path) -> str:
+    """Return the counts of the last campaign of bad inputs and kills, which `make campaign` writes."""
+    found = read_json(path) if path.is_file() else {}
+    return "\n\n".join([_cases_table(found.get("cases")), _kills_text(found.get("kills")), ""])
+
+
+def _cases_table(found: dict | None) -> str:
+    if not found:
+        return "Bad inputs: not run."
+    good = ("refused", "mended", "healed", "accepted")
+    lines = [
+        "| kind of input | cases | refused | mended as told | made again unasked | rightly taken | failed |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for kind, outcomes in found["kinds"].items():
+        counts = [outcomes.get(name, 0) for name in good]
+        total = sum(outcomes.values())
+        lines.append(f"| {kind} | " + " | ".join(map(str, [total, *counts, total - sum(counts)])) + " |")
+    cases = sum(sum(outcomes.values()) for outcomes in found["kinds"].values())
+    return "\n".join([*lines, "", f"{cases} cases. {_ran(found)}"])
+
+
+def _kills_text(found: dict | None) -> str:
+    if not found:
+        return "Kills: not run."
+    ways = ", ".join(f"{n} of `{name}`" for name, n in Counter(kill["command"] for kill in found["kills"]).items())
+    return (
+        f"{len(found['kills'])} kills ({ways}) at random moments, the same command again after each: "
+        f"{found['differ']} runs ended otherwise than an undisturbed one. Two processes at once, signals, full disks: "
+        f"{sum(found['others'].values())} of {len(found['others'])} as they should. {_ran(found)}"
+    )
+
+
+def _ran(found: dict) -> str:
+    return (
+        f"Commit `{found['commit']}`, {found['machine']}, Python {found['python']}, {found['utc'][:10]}, "
+        f"{found['seconds'] / 60:.0f} minutes."
+    )
 
 
 def _versions(row: dict) -> str:

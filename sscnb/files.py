@@ -67,6 +67,19 @@ def _write_error(error: BaseException | None, temporary: str) -> OSError | None:
     return None
 
 
+@contextmanager
+def made_again(path: str | os.PathLike) -> Iterator[None]:
+    """Add to an error over a file that a stage wrote what to do: a stage whose file is gone makes it again.
+
+    Raises:
+        UserError: as the block, with that advice.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{error} Delete {path} to have it made again.") from error
+
+
 def user_path(path: str | os.PathLike) -> Path:
     """Return a path that a person gave, with `~` and `~name` replaced by the home folder.
 

@@ -247,3 +247,18 @@ def test_every_page_and_notebook_is_in_the_table_of_contents():
     pages += [f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")]
     pages += [f"api/{path.parent.name}" for path in (ROOT / "sscnb").glob("*/__init__.py")] + ["api/ground"]
     assert sorted(listed) == sorted(pages)
+
+
+def test_the_counts_of_the_campaign(build, tmp_path):
+    path = tmp_path / "campaign.json"
+    assert build.campaign_table(path).split("\n\n")[:2] == ["Bad inputs: not run.", "Kills: not run."]
+    origin = {"commit": "abc", "machine": "x86_64, 2 cores", "python": "3.11.7", "utc": "2026-01-02T03", "seconds": 600}
+    kinds = {"submit": {"refused": 5, "silent": 1}, "mask": {"mended": 2}}
+    write_json(path, {"cases": {"kinds": kinds, **origin}})
+    text = build.campaign_table(path)
+    assert "| submit | 6 | 5 | 0 | 0 | 0 | 1 |" in text and "| mask | 2 | 0 | 2 | 0 | 0 | 0 |" in text
+    assert "8 cases. Commit `abc`" in text and "10 minutes" in text and "Kills: not run." in text
+    kills = [{"command": "run"}, {"command": "reproduce"}, {"command": "run"}]
+    write_json(path, {"kills": {"kills": kills, "differ": 0, "others": {"a": True, "b": False}, **origin}})
+    text = build.campaign_table(path)
+    assert "3 kills (2 of `run`, 1 of `reproduce`)" in text and "0 runs ended otherwise" in text and "1 of 2 as" in text

@@ -135,7 +135,7 @@ def image_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UserError(f"there is no image or folder {path}.")
-    files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
+    files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and not p.is_dir())
     if not files:
         raise UserError(f"{path} has no images; expected files that end in {', '.join(SUFFIXES[:3])}.")
     return files

@@ -1,5 +1,6 @@
 """Look at every file of a data set once, before anything is trained on it."""
 
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -70,8 +71,10 @@ def _look(dataset: Dataset, image_id: str, masks: bool) -> Look:
         if content.startswith(b"\xff\xd8") and (damage := jpeg_damage(content)):
             return Look(f"image {path} is damaged ({damage}). Replace the file or take its id out of the split.")
         labels = set(dataset.class_names(image_id))
-        if not masks or not dataset.mask_path(image_id).is_file():
+        if not masks:
             return Look()
+        if not (mask := dataset.mask_path(image_id)).is_file():
+            return Look(f"mask {mask} is no file. Replace or remove it." if os.path.lexists(mask) else "")
         return _compare(dataset, image_id, labels)
     except UserError as error:
         return Look(str(error))

@@ -1,6 +1,7 @@
 """What a data set's files hold, in a few digits: whether they are still those that a stage has read."""
 
 import hashlib
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def digest_files(root: Path, paths: Iterable[Path], known: Mapping[str, Sequence
         name = path.relative_to(root).as_posix()
         try:
             state = path.stat()
+            if not stat.S_ISREG(state.st_mode):  # a pipe would be waited for
+                raise FileNotFoundError
             entry = list(known.get(name, ()))
             if entry[:2] != [state.st_size, state.st_mtime_ns]:
                 content = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
@@ -58,10 +61,13 @@ def remembered_digest(root: Path, paths: Iterable[Path], memory: Path, *, update
         update: remember what is there now, changed or not; without it changes stay changes.
     """
     known = read_json(memory) if memory.is_file() else {}
-    known = known if isinstance(known, dict) else {}
+    if not isinstance(known, dict) or not all(isinstance(e, list) and len(e) == 3 for e in known.values()):
+        known = {}
     digest, found = digest_files(root, paths, known)
     contents = [{name: entry[2] for name, entry in part.items()} for part in (known, found)]
-    changed = sorted({name for name, _ in contents[0].items() ^ contents[1].items()}) if known else []
+    different = {name for name, _ in contents[0].items() ^ contents[1].items()} if known else set()
+    # What was there first: without labels.csv all annotations are looked for.
+    changed = sorted(different, key=lambda name: (name not in known, name))
     if found != known and (update or not changed):
         write_json(memory, found)
     return digest, changed

@@ -102,7 +102,14 @@ class Dataset:
         Raises:
             UserError: the mask is missing, of another size than the image, or holds an index without a class.
         """
-        path = self.mask_path(image_id)
+        return self.mask_at(self.mask_path(image_id), image_id)
+
+    def mask_at(self, path: Path, image_id: str) -> np.ndarray:
+        """Return another mask of an image, such as a pseudo-mask or a prediction, as `mask` does.
+
+        Raises:
+            UserError: as of `mask`.
+        """
         mask = read_mask(path)
         expected = image_size(self.image_path(image_id))
         if mask.shape != expected:
@@ -130,6 +137,8 @@ class Dataset:
             names = self._labels[image_id]
         else:
             source = self.root / "Annotations" / f"{image_id}.xml"
+            if source.exists() and not source.is_file():  # a pipe would be waited for
+                raise UserError(f"annotation {source} is no file. Move it away, and put the annotation there.")
             try:
                 objects = ElementTree.parse(source).getroot().findall("object")
             except FileNotFoundError as error:

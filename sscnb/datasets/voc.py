@@ -151,7 +151,9 @@ def _add_labels(dataset: Dataset, *, partial: bool) -> None:
         for image_id in ids:
             dataset.class_names(image_id)
     except UserError as error:
-        raise UserError(f"{error} Delete {path} to have it made from the annotations again.") from error
+        raise UserError(
+            f"{error} Complete {folder}, then delete {path} to have it made from the annotations again."
+        ) from error
 
 
 def _check_masks(dataset: Dataset, *, partial: bool, workers: int) -> None:

@@ -170,7 +170,10 @@ def claim(out_dir: Path, settings: dict[str, float | str]) -> None:
                 "Choose another folder or delete this one."
             )
     elif any(out_dir.glob("*.png")):
-        raise UserError(f"{out_dir} holds PNGs but no superpixels.json: not written by us. Choose another folder.")
+        raise UserError(
+            f"{out_dir} holds PNGs but no superpixels.json, so nobody can tell what they were made with. "
+            "Choose another folder or delete this one."
+        )
     else:
         write_json(record, settings)
 

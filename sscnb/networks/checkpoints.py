@@ -27,6 +27,8 @@ def load_checkpoint(path: Path, config_hash: str | None = None) -> dict[str, Any
                 raise ValueError(f"{damaged} is not what was written")
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         found, model = checkpoint["config"], checkpoint["model"]
+        if not all(isinstance(value, Tensor) for value in model.values()):
+            raise ValueError("its network is not made of tensors")
     except Exception as error:  # torch raises many kinds for a damaged file
         raise UserError(
             f"checkpoint {path} cannot be read ({type(error).__name__}: {str(error)[:200]}). Delete it to train again."
@@ -54,10 +56,14 @@ def load_state(module: nn.Module, state: dict[str, Tensor], source: Path, *, opt
     try:
         missing, unexpected = module.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        raise UserError(f"checkpoint {source} is of another network: {str(error).splitlines()[-1].strip()}") from error
+        raise UserError(_other_network(source, str(error).splitlines()[-1].strip())) from error
     missing = [k for k in missing if not k.startswith(tuple(optional))]
     if missing or unexpected:
-        raise UserError(f"checkpoint {source} is of another network: {(missing + unexpected)[0]} has no counterpart.")
+        raise UserError(_other_network(source, f"{(missing + unexpected)[0]} has no counterpart."))
+
+
+def _other_network(source: Path, why: str) -> str:
+    return f"checkpoint {source} is of another network: {why} Choose another file; one that a stage wrote: delete it."
 
 
 def save_checkpoint(
@@ -97,9 +103,12 @@ def resume(
         return []
     checkpoint = load_checkpoint(path, config_hash)
     load_state(model, checkpoint["model"], path, optional=exclude)
-    for part, state in zip(_with_scaler(optimizers), checkpoint["optimizers"], strict=True):
-        part.load_state_dict(state)
-    return checkpoint["history"]
+    try:
+        for part, state in zip(_with_scaler(optimizers), checkpoint["optimizers"], strict=True):
+            part.load_state_dict(state)
+        return checkpoint["history"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"checkpoint {path} lacks what a training goes on from ({error}). Delete it.") from error
 
 
 def _with_scaler(optimizers: Sequence[Optimizer]) -> list[Any]:

@@ -1,6 +1,6 @@
 """What a training step sees: batches of augmented crops that depend on seed, epoch and image alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch.utils.data import Sampler
 
 from sscnb.datasets import IGNORE, Dataset, Sample, augment, augment_area, change_colours, read_ids, read_mask
 from sscnb.errors import UserError
+from sscnb.files import made_again
 from sscnb.networks.tensors import to_tensor
 
 UNTRUSTED = 254  # in a target: a pseudo-mask's pixel that its confidence mask does not trust
@@ -55,13 +56,12 @@ class TrainingImages(torch.utils.data.Dataset):
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         epoch, index = key
         image_id = self.ids[index]
-        superpixels = mask = trusted = None
-        if self.superpixel_folder is not None:
-            superpixels = read_ids(self.superpixel_folder / f"{image_id}.png")
-        if self.mask_folder is not None:
-            mask = read_mask(self.mask_folder / f"{image_id}.png")
-        if self.confidence_folder is not None:
-            trusted = read_mask(self.confidence_folder / f"{image_id}.png")
+        superpixels = _made(read_ids, self.superpixel_folder, image_id)
+        trusted = _made(read_mask, self.confidence_folder, image_id)
+        if self.mask_folder == self.dataset.mask_path(image_id).parent:
+            mask = self.dataset.mask(image_id)
+        else:
+            mask = _made(lambda path: self.dataset.mask_at(path, image_id), self.mask_folder, image_id)
         rng = np.random.default_rng((self.seed, epoch, index))
         sample = Sample(self.dataset.image(image_id), superpixels, mask)
         folders = (self.superpixel_folder, self.mask_folder, self.confidence_folder)
@@ -91,6 +91,15 @@ class TrainingImages(torch.utils.data.Dataset):
         if self.area_range is not None:
             return augment_area(sample, rng, area=self.area_range, ratio=self.ratio_range, crop=self.crop)
         return augment(sample, rng, resize_range=self.resize_range, scale_range=self.scale_range, crop=self.crop)
+
+
+def _made(read: Callable[[Path], np.ndarray], folder: Path | None, image_id: str) -> np.ndarray | None:
+    """Read a map that a stage wrote, where there are such maps."""
+    if folder is None:
+        return None
+    path = folder / f"{image_id}.png"
+    with made_again(path):
+        return read(path)
 
 
 class EpochSampler(Sampler):

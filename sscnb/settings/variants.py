@@ -44,11 +44,11 @@ def find_variant(name: str, config: Config) -> tuple[Variant, Config]:
     Raises:
         UserError: no such variant or setting.
     """
-    base, _, changes = name.partition("@")
+    base, at, changes = name.partition("@")
     if base not in VARIANTS:
         raise UserError(f"there is no variant {base!r}; {nearest(base, list(VARIANTS))}")
     overrides = {}
-    for change in filter(None, changes.split(",")):
+    for change in changes.split(",") if at else ():
         key, _, value = change.partition("=")
         if not key.startswith(_CHANGEABLE):
             raise UserError(f"variant {name!r}: behind the @ stand settings of {', '.join(_CHANGEABLE)}, not {key!r}.")

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from sscnb.datasets import Dataset, check_images, link_subset
-from sscnb.datasets.scenes import write_scenes
-from sscnb.files import user_path
+from sscnb.datasets.scenes import scene_files, write_scenes
+from sscnb.files import made_again, user_path
 from sscnb.method import adopt_superpixels, read_superpixels, segment_files
 from sscnb.ranks import is_main, local_ranks, share
 from sscnb.settings import settings_dict
@@ -39,7 +39,7 @@ def prepare_data(run: Run) -> Result:
     content, _ = run.content(dataset)
     counts = {split: np.sum([dataset.labels(i) for i in ids], axis=0).tolist() for split, ids in splits.items()}
     sizes = {f"images/{split}": len(ids) for split, ids in splits.items()}
-    made = [dataset.image_path(i) for i in everything] if data.source == "scenes" else [folder]
+    made = [folder / name for name in scene_files(data.scenes)] if data.source == "scenes" else [folder]
     return stage.finish(sizes, files=made, counts=counts, classes=list(dataset.classes), content=content)
 
 
@@ -79,8 +79,12 @@ def make_superpixels(run: Run) -> Result:
     stage.meet()
     if not is_main():
         return stage.wait()
-    regions = [int(read_superpixels(folder / f"{i}.png").max()) + 1 for i in paths]
-    files = [folder / "superpixels.json", *(folder / f"{i}.png" for i in paths)]
+    maps = [folder / f"{i}.png" for i in paths]
+    regions = []
+    for path in maps:
+        with made_again(path):
+            regions.append(int(read_superpixels(path).max()) + 1)
+    files = [folder / "superpixels.json", *maps]
     return stage.finish({"images": len(paths), "mean_regions": float(np.mean(regions))}, files=files)
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sscnb.datasets import IGNORE, Dataset, Sample, read_mask, resize_long, save_mask
+from sscnb.datasets import IGNORE, Dataset, Sample, resize_long, save_mask
 from sscnb.errors import UserError, nearest
-from sscnb.files import replacing
+from sscnb.files import made_again, replacing
 from sscnb.networks import (
     Schedule,
     TrainingImages,
@@ -74,7 +74,8 @@ def make_ir_labels(run: Run, variant: str = "baseline", seed: int | None = None,
     if crf == "dense":
         require_crf()
     stage.begin()
-    ids = run.dataset().ids(split)
+    dataset = run.dataset()
+    ids = dataset.ids(split)
     own = share(ids)
     jobs = [(run, variant, seed, crf, i) for i in own if not (folder / f"{i}.png").is_file()]
     work_off(_write_ir_label, jobs, len(own), worker_count(run, len(jobs)), f"relation labels {variant} seed {seed}")
@@ -83,7 +84,9 @@ def make_ir_labels(run: Run, variant: str = "baseline", seed: int | None = None,
         return stage.wait()
     shares = np.zeros(3)
     for image_id in ids:
-        label = read_mask(folder / f"{image_id}.png")
+        path = folder / f"{image_id}.png"
+        with made_again(path):
+            label = dataset.mask_at(path, image_id)
         background, uncertain = (label == 0).mean(), (label == IGNORE).mean()
         shares += np.array([1 - background - uncertain, background, uncertain]) / len(ids)
     names = ("ir/foreground", "ir/background", "ir/uncertain")

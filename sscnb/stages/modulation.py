@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sscnb.datasets import Sample, resize_long
+from sscnb.files import made_again
 from sscnb.method import CAMNet, read_superpixels, self_modulate
 from sscnb.networks import device, products_in, to_tensor
 from sscnb.stages.irn import cached_dataset
@@ -26,7 +27,9 @@ def modulate(run: Run, net: CAMNet, image_id: str) -> tuple[Sample, Maps]:
         activation, consistent, reliable, target, in 0..1 each.
     """
     dataset, settings = cached_dataset(run), run.config.modulation
-    regions = read_superpixels(run.folder / "superpixels" / f"{image_id}.png")
+    path = run.folder / "superpixels" / f"{image_id}.png"
+    with made_again(path):
+        regions = read_superpixels(path)
     sample = resize_long(Sample(dataset.image(image_id), regions), run.config.cam.crop)
     ids = torch.from_numpy(np.asarray(sample.superpixels, np.int64))
     with products_in(run.config.cam.precision, device()):

@@ -6,7 +6,6 @@ import numpy as np
 from tqdm import tqdm
 
 from sscnb.datasets import read_mask, save_mask
-from sscnb.errors import UserError
 from sscnb.evaluation import (
     BoundaryIoU,
     ConfusionMatrix,
@@ -17,6 +16,7 @@ from sscnb.evaluation import (
     find_failures,
     foreground_errors,
 )
+from sscnb.files import made_again
 from sscnb.networks import device_name
 from sscnb.ranks import is_main, share
 from sscnb.refinement import require_crf
@@ -90,7 +90,9 @@ def evaluate_segmentation(
     boundary, failures = BoundaryIoU(number), []
     counts = np.zeros((len(ids), number, number), np.int32)  # of one image each; int64 would be 2 GB on COCO
     for index, image_id in enumerate(tqdm(ids, desc=f"measuring {source} seed {seed}", unit="img", mininterval=0.5)):
-        prediction, target = read_prediction(predicted.folder, image_id), dataset.mask(image_id)
+        path, target = predicted.folder / f"{image_id}.png", dataset.mask(image_id)
+        with made_again(path):
+            prediction = dataset.mask_at(path, image_id)
         matrix = ConfusionMatrix(number)
         matrix.update(prediction, target)
         counts[index] = matrix.counts
@@ -120,10 +122,9 @@ def read_prediction(folder: Path, image_id: str) -> np.ndarray:
     Raises:
         UserError: it is missing or damaged; says what to delete.
     """
-    try:
-        return read_mask(folder / f"{image_id}.png")
-    except UserError as error:
-        raise UserError(f"{error} Delete it and {folder / 'results.json'}, and run the stage again.") from error
+    path = folder / f"{image_id}.png"
+    with made_again(path):
+        return read_mask(path)
 
 
 def _rank(item: tuple[str, dict]) -> tuple:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from sscnb.datasets import read_mask, save_mask
 from sscnb.evaluation import BoundaryIoU, ConfusionMatrix, ThresholdCurve
-from sscnb.files import replacing
+from sscnb.files import made_again, replacing
 from sscnb.networks import device, device_name, products_in, to_tensor
 from sscnb.ranks import is_main, share
 from sscnb.refinement import IRN, confidence_mask, edge_map, pseudo_mask, random_walk, walk_scores
@@ -67,15 +67,16 @@ def load_walk(
     Raises:
         UserError: they are missing or damaged.
     """
-    folder = run.irn_folder(variant, seed, crf)
-    results = folder / "pseudo_masks/results.json"
-    stored = read_arrays(folder / f"walks/{image_id}.npz", ("classes", "maps", "size"), WRITTEN_BY, results)
+    path = run.irn_folder(variant, seed, crf) / f"walks/{image_id}.npz"
+    stored = read_arrays(path, {"classes": 1, "maps": 3, "size": 1}, WRITTEN_BY)
     return _scores(stored["maps"], tuple(stored["size"].tolist()), size), stored["classes"]
 
 
 def load_confidence(run: Run, variant: str, seed: int, image_id: str, crf: str = "") -> np.ndarray:
     """Return which pixels of an image's pseudo-mask are trusted: H,W bool."""
-    return read_mask(_paths(run.irn_folder(variant, seed, crf), image_id)[1]) > 0
+    path = _paths(run.irn_folder(variant, seed, crf), image_id)[1]
+    with made_again(path):
+        return read_mask(path) > 0
 
 
 def walk(run: Run, net: IRN, variant: str, seed: int, image_id: str, steps: int | None = None) -> tuple[Tensor, Tensor]:
@@ -128,7 +129,9 @@ def evaluate_pseudo_masks(
     total, trusted, curve, images = ConfusionMatrix(number), ConfusionMatrix(number), ThresholdCurve(number), {}
     contours = BoundaryIoU(number)
     for image_id in tqdm(dataset.ids(split), desc=f"masks {variant} seed {seed}", unit="img", mininterval=0.5):
-        target, mask = dataset.mask(image_id), read_mask(_paths(folder, image_id)[0])
+        target, path = dataset.mask(image_id), _paths(folder, image_id)[0]
+        with made_again(path):
+            mask = dataset.mask_at(path, image_id)
         curve.update(*load_walk(run, variant, seed, image_id, target.shape, crf), target)
         matrix = ConfusionMatrix(number)
         matrix.update(mask, target)

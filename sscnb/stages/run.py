@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sscnb.datasets import Dataset, label_files, mask_files, open_dataset, remembered_digest
+from sscnb.datasets import Dataset, label_files, mask_files, open_dataset, remembered_digest, subset_splits
 from sscnb.errors import UserError
 from sscnb.files import read_json, user_path, write_json
 from sscnb.settings import Config, find_variant, load_config, settings_dict, settings_hash
 from sscnb.stages.provenance import project_root
-from sscnb.stages.stage import NotFinished, Stage, difference
+from sscnb.stages.stage import NotFinished, Stage, difference, read_results
 
 _ELSEWHERE = "Choose another run folder with run_dir."
 
@@ -103,7 +103,7 @@ class Run:
             NotFinished: data preparation has not run.
         """
         settings = self.done_hash(self.folder / "data", "01_data_preparation")
-        content = read_json(self.folder / "data/results.json").get("content")
+        content = read_results(self.folder / "data").get("content")
         return settings_hash({"settings": settings, "content": content}) if content else settings
 
     def content(self, dataset: Dataset) -> tuple[str, list[str]]:
@@ -111,6 +111,8 @@ class Run:
         data = self.config.data
         splits = [split for split in (data.train_split, data.seed_split, data.val_split) if split in dataset.splits]
         paths = label_files(dataset, dict.fromkeys(splits))
+        if data.source == "scenes":  # nobody edits those
+            paths += [path for split in splits for path in mask_files(dataset, split)]
         return remembered_digest(dataset.root, paths, self.folder / "data/files.json", update=False)
 
     def masks_hash(self, split: str) -> str:
@@ -127,17 +129,21 @@ class Run:
         results = self.folder / "data/results.json"
         if not results.is_file() or not self.dataset_folder.exists():
             return  # for data preparation to make
-        before = read_json(results).get("content")
+        before = read_results(results.parent).get("content")
         if not before:
             return
+        if self.config.data.source == "scenes" and self.stage(results.parent, "data", {}).missing():
+            return  # data preparation makes them whole again
         dataset = self.dataset()
         now, changed = self.content(dataset)
         if now != before:
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
             names = ", ".join(str(dataset.root / name) for name in changed[:5]) or "which files is not known"
+            cure = "Put that back, or choose another run folder with run_dir."
+            if self.config.data.source == "scenes":
+                cure = f"Delete {self.dataset_folder} to have it made again."
             raise UserError(
-                f"the data set is not what {self.folder} was made from; changed since: {names}{more}. Put that "
-                "back, or choose another run folder with run_dir."
+                f"the data set is not what {self.folder} was made from; changed since: {names}{more}. {cure}"
             )
 
     def done_hash(self, folder: Path, written_by: str) -> str:
@@ -148,14 +154,16 @@ class Run:
         """
         if not (folder / "results.json").is_file():
             raise NotFinished(f"{folder} is not finished: run notebook {written_by} first.")
-        return read_json(folder / "settings.json")["hash"]
+        if not (folder / "settings.json").is_file():
+            raise NotFinished(f"{folder} has no settings.json: delete it, and run notebook {written_by} again.")
+        return read_json(folder / "settings.json", {"hash": str})["hash"]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every result row of the run, in the order of the folders."""
         paths = sorted(
             p for p in self.folder.glob("**/results.json") if "dataset" not in p.relative_to(self.folder).parts
         )
-        return [row for path in paths for row in read_json(path)["rows"]]
+        return [row for path in paths for row in read_results(path.parent)["rows"]]
 
 
 def open_run(
@@ -202,6 +210,8 @@ def open_run(
         raise UserError(f"preset {preset!r} makes its own scenes and takes no data_root; preset 'folder' does.")
     if config.data.source == "folder" and not root:
         raise UserError(f"preset {preset!r} needs data_root, the path of a VOC-layout folder.")
+    if config.data.subset:
+        subset_splits(config.data.subset)  # one that is not there is found before anything is written
     if not found and root:
         open_dataset(root)  # a wrong path is found before anything is written
     there = next(p for p in (folder, *folder.parents) if p.exists())

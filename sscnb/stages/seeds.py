@@ -1,7 +1,7 @@
 """Stage of chapter 02 and 07: from stored CAMs to seeds, and how good they are."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -27,23 +27,27 @@ from sscnb.stages.run import Run
 from sscnb.stages.stage import Result, Stage
 
 
-def read_arrays(path: Path, names: Sequence[str], written_by: str, results: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, dimensions: Mapping[str, int], written_by: str) -> dict[str, np.ndarray]:
     """Read arrays of an image from a compressed file.
 
     Args:
+        dimensions: how many each has; by name.
         written_by: the notebook that writes it.
-        results: of the stage that writes it, to be deleted for it to be written again.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: it is missing or damaged, an array has not as many dimensions, or values are not finite.
     """
     try:
         with np.load(path) as stored:
-            return {name: stored[name] for name in names}
+            arrays = {name: stored[name] for name in dimensions}
+        for name, array in arrays.items():
+            if array.ndim != dimensions[name] or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+                raise ValueError(f"{name} is of shape {array.shape} and {array.dtype}, or has values not finite")
+        return arrays
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: run notebook {written_by} first.") from error
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} cannot be read ({error}). Delete it and {results}, and run again.") from error
+        raise UserError(f"{path} cannot be read ({error}). Delete it to have it made again.") from error
 
 
 def load_cams(run: Run, variant: str, seed: int, image_id: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -79,9 +83,11 @@ def _read_cams(
 ) -> tuple[list[torch.Tensor], np.ndarray, tuple[int, int], int]:
     """Return the maps n,h_s,w_s of each scale, their classes n, H,W of the image at scale 1 and the maps' stride."""
     folder = run.cam_folder(variant, seed) / "cams"
-    names, written_by = ("classes", "maps", "grids", "size", "stride"), "02_cam_network_training"
-    stored = read_arrays(folder / f"{image_id}.npz", names, written_by, folder / "results.json")
+    path = folder / f"{image_id}.npz"
+    stored = read_arrays(path, {"classes": 1, "maps": 2, "grids": 2, "size": 1, "stride": 0}, "02_cam_network_training")
     grids = [tuple(grid) for grid in stored["grids"].tolist()]
+    if stored["maps"].shape != (len(stored["classes"]), sum(h * w for h, w in grids)):
+        raise UserError(f"{path} holds maps of another shape than its grids. Delete it to have it made again.")
     parts = torch.from_numpy(stored["maps"]).split([h * w for h, w in grids], dim=1)
     maps = [part.unflatten(1, grid) for part, grid in zip(parts, grids, strict=True)]
     return maps, stored["classes"], tuple(stored["size"].tolist()), int(stored["stride"])

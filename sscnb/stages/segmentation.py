@@ -141,9 +141,15 @@ def load_network(folder: Path) -> tuple[nn.Module, SegmentationSettings, list[st
     Raises:
         UserError: a file is missing or damaged.
     """
-    results = read_json(folder / "results.json")
-    settings, classes = settings_from(results["segmentation"]), results["classes"]
-    config_hash = read_json(folder / "settings.json")["hash"]
+    path = folder / "results.json"
+    results = read_json(path, {"segmentation": dict, "classes": list})
+    if not all(isinstance(name, str) for name in results["classes"]):
+        raise UserError(f"{path} names classes that are no texts. Delete it and run the stage again.")
+    try:
+        settings, classes = settings_from(results["segmentation"]), results["classes"]
+    except UserError as error:
+        raise UserError(f"{path}: {error} Delete it and run the stage again.") from error
+    config_hash = read_json(folder / "settings.json", {"hash": str})["hash"]
     return load_net(folder, settings, len(classes) + 1, config_hash), settings, classes
 
 

@@ -71,9 +71,12 @@ class Stage:
                     f"Delete {self.folder} to make them again."
                 )
             return False
-        found = read_json(path)
-        if not isinstance(found, dict) or not {"hash", "settings"} <= found.keys():
-            raise UserError(f"{path} is not a stage's record of its settings. Delete {self.folder} to make it again.")
+        try:
+            found = read_json(path, {"hash": str, "settings": dict | list})
+        except UserError as error:
+            raise UserError(
+                f"{str(error).partition(' Delete it')[0]} Delete {self.folder} to make it again."
+            ) from error
         if found["hash"] != self.hash:
             raise OtherSettings(
                 f"{self.folder} was made with other settings ({difference(found['settings'], self.settings)}). "
@@ -84,16 +87,31 @@ class Stage:
         return not self.missing()
 
     def missing(self) -> list[str]:
-        """Return the files that the stage had written when it finished and that are not there any more."""
-        listed: dict[Path, set[str]] = {}
-        for name in self.load().get("files", ()):
+        """Return the files that the stage had written when it finished and that are not there as it left them.
+
+        One of another size is not, nor is a folder, a link to nothing or a pipe in a file's place.
+        """
+        listed: dict[Path, dict[str, int | None]] = {}
+        for name, size in self.load().get("files", {}).items():
             path = self.folder / name
-            listed.setdefault(path.parent, set()).add(path.name)
+            listed.setdefault(path.parent, {})[path.name] = size
         gone = []
-        for folder, names in listed.items():  # one look at a folder: it may hold thousands of files
-            there = set(os.listdir(folder)) if folder.is_dir() else set()
-            gone += [str(folder / name) for name in sorted(names - there)]
+        for folder, sizes in listed.items():  # one look at a folder: it may hold thousands of files
+            found = {entry.name: _size(entry) for entry in os.scandir(folder)} if folder.is_dir() else {}
+            gone += [str(folder / name) for name, size in sorted(sizes.items()) if found.get(name, -1) != size]
         return gone
+
+    def _clear(self) -> None:
+        """Remove what an earlier end left and does not hold any more: results, and files that are not whole."""
+        results = self.folder / "results.json"
+        if not results.is_file():
+            return
+        for name in self.missing():
+            path = Path(os.path.normpath(name))
+            # A stage writes into its own folder and beside it, whatever its results say.
+            if path.is_relative_to(self.folder.parent) and (path.is_file() or path.is_symlink() or path.is_fifo()):
+                path.unlink()
+        results.unlink()
 
     def begin(self) -> None:
         """Mark the folder as belonging to these settings; call before the first output.
@@ -107,6 +125,7 @@ class Stage:
         self._began = time.monotonic()
         if is_main():
             self._lock = Lock(self.folder).acquire()
+            self._clear()
             record = {"stage": self.name, "hash": self.hash, "settings": self.settings, "inputs": self.inputs}
             write_json(self.folder / "settings.json", record)
         self.meet()
@@ -149,7 +168,8 @@ class Stage:
         labels = {"stage": self.name, "preset": self.preset, "config": self.hash, **self.labels}
         # NaN stands for "does not apply", such as the IoU of a class that no image shows; JSON writes it as null.
         rows = [{"metric": k, "value": None if v != v else float(v), **labels, **origin} for k, v in values.items()]
-        result = {"rows": rows, "files": sorted(os.path.relpath(path, self.folder) for path in files), **extra}
+        sizes = {os.path.relpath(p, self.folder): None if p.is_dir() else p.stat().st_size for p in sorted(files)}
+        result = {"rows": rows, "files": sizes, **extra}
         write_json(self.folder / "results.json", result)
         if self._lock is not None:
             self._lock.release()
@@ -162,11 +182,28 @@ class Stage:
         Raises:
             UserError: it is damaged.
         """
-        path = self.folder / "results.json"
-        result = read_json(path)
-        if not isinstance(result, dict) or not isinstance(result.get("rows"), list):
-            raise UserError(f"{path} holds no results. Delete it, and run the stage again.")
-        return result
+        return read_results(self.folder)
+
+
+def read_results(folder: Path) -> Result:
+    """Return what a stage wrote into `results.json` of its folder.
+
+    Raises:
+        UserError: it is missing, or holds no results.
+    """
+    path = folder / "results.json"
+    found = read_json(path, {"rows": list, "files": dict})
+    if not all(isinstance(row, dict) and row.keys() >= {"metric", "value", "stage"} for row in found["rows"]):
+        raise UserError(f"{path} has rows that are no results. Delete it, and run the stage again.")
+    return found
+
+
+def _size(entry: os.DirEntry) -> int | None:
+    """Return a file's size, None for a folder, -1 for what is neither."""
+    try:
+        return entry.stat().st_size if entry.is_file() else None if entry.is_dir() else -1
+    except OSError:  # links in a circle
+        return -1
 
 
 def difference(old: Any, new: Any, name: str = "") -> str:

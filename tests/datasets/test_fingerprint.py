@@ -57,3 +57,19 @@ def test_what_training_reads_and_what_evaluation_reads(photographs):
     expected = {"labels.csv", "classes.txt", "ImageSets/Segmentation/train.txt"}
     assert names == expected | {f"JPEGImages/00{n}.jpg" for n in range(4)}
     assert [path.name for path in mask_files(dataset, "val")] == ["004.png", "005.png"]
+
+
+def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path):
+    paths = made(tmp_path / "a", x="one")
+    paths[0].unlink()
+    gone = digest_files(tmp_path / "a", paths, {})
+    os.mkfifo(paths[0])
+    assert digest_files(tmp_path / "a", paths, {}) == gone
+
+
+def test_a_memory_of_another_shape_counts_for_nothing(tmp_path):
+    paths = made(tmp_path / "a", x="one")
+    expected = digest_files(tmp_path / "a", paths, {})[0]
+    for content in ("[]", '{"x": 3}', '{"x": []}', "null"):
+        (tmp_path / "memory.json").write_text(content)
+        assert remembered_digest(tmp_path / "a", paths, tmp_path / "memory.json") == (expected, [])

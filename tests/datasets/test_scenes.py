@@ -13,7 +13,15 @@ from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.datasets.scenes import writing as scenes
 from sscnb.datasets.scenes.drawing import NOTHING, PART
 from sscnb.datasets.scenes.toys import PARTS, draw_toy
-from sscnb.datasets.scenes.writing import CLASSES, SceneConfig, describe_rules, render_scene, scene_id, write_scenes
+from sscnb.datasets.scenes.writing import (
+    CLASSES,
+    SceneConfig,
+    describe_rules,
+    render_scene,
+    scene_files,
+    scene_id,
+    write_scenes,
+)
 from sscnb.errors import UserError
 
 SMALL = SceneConfig(size=64, train=8, val=8)
@@ -206,7 +214,9 @@ def test_described_rules_come_from_the_config():
     plain = describe_rules(SceneConfig())
     for field in dataclasses.fields(SceneConfig):
         value = getattr(SceneConfig(), field.name)
-        if isinstance(value, tuple):
+        if field.name in ("blur", "sensor_noise"):
+            changed = tuple(end / 2 for end in value)
+        elif isinstance(value, tuple):
             changed = value[::-1]
         else:
             changed = value + 1 if isinstance(value, int) else value / 2
@@ -238,3 +248,32 @@ def test_palette_is_vocs(tmp_path):
         with pytest.raises(ValueError):
             save_mask(tmp_path / "bad.png", bad)
     assert [p.name for p in tmp_path.iterdir()] == ["mask.png"]
+
+
+def test_scenes_that_lack_files_are_made_whole(tmp_path):
+    config = SceneConfig(size=48, train=2, val=1)
+    root = write_scenes(tmp_path / "scenes", config, progress=False)
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    assert {path.relative_to(root).as_posix() for path in before} == set(scene_files(config))
+    gone = [root / "JPEGImages/train_0001.jpg", root / "SegmentationClass/val_0000.png", root / "labels.csv"]
+    for path in gone:
+        path.unlink()
+    times = {path: path.stat().st_mtime_ns for path in before if path not in gone}
+    write_scenes(root, config, progress=False)
+    assert {path: path.read_bytes() for path in before} == before
+    assert {path: path.stat().st_mtime_ns for path in times} == times  # what is there is left alone
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"blur": (2.0, 1.0)},
+        {"sensor_noise": (-1.0, 1.0)},
+        {"lengths": ((0, 0),) * 3},
+        {"jpeg_quality": 0},
+        {"tilt": -1.0},
+    ],
+)
+def test_rules_that_cannot_be_followed(values):
+    with pytest.raises(UserError, match=next(iter(values))):
+        SceneConfig(**values)

@@ -230,6 +230,23 @@ def test_a_damaged_checkpoint(tmp_path, content):
     assert str(path) in str(caught.value) and path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": {"weight": "text"}}, "not made of tensors"),
+        ({"optimizers": [3]}, "lacks what a training goes on from"),
+        ({"optimizers": []}, "lacks what a training goes on from"),
+    ],
+)
+def test_a_checkpoint_of_another_shape(tmp_path, change, said):
+    train(tmp_path, epochs=1)
+    path = tmp_path / "checkpoint.pt"
+    torch.save(torch.load(path, weights_only=True) | change, path)
+    with pytest.raises(UserError, match=said) as caught:
+        train(tmp_path)
+    assert str(path) in str(caught.value) and "elete it" in str(caught.value)
+
+
 def test_a_checkpoint_is_data_and_no_code(tmp_path):
     torch.save({"config": "abc", "model": Line()}, tmp_path / "checkpoint.pt")  # a pickled object
     with pytest.raises(UserError, match="cannot be read"):

@@ -34,3 +34,8 @@ def test_the_erosion_is_scaled_with_the_crop():
 def test_an_unknown_sweep_names_the_valid_ones():
     with pytest.raises(UserError, match="beta_p"):
         sweep("beta", load_config("small"))
+
+
+def test_nothing_behind_the_at_is_no_variant():
+    with pytest.raises(UserError, match="behind the @ stand settings"):
+        find_variant("ssc@", load_config("tiny"))

@@ -239,12 +239,49 @@ def test_a_stage_is_done_while_what_it_wrote_is_there(run):
     for path in files:
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert stage.finish({"m": 0.5}, files=files)["files"] == ["../b/2.png", "1.png"]
+    assert stage.finish({"m": 0.5}, files=files)["files"] == {"../b/2.png": 0, "1.png": 0}
     assert stage.done() and stage.missing() == []
     files[1].unlink()
     assert not stage.done() and stage.missing() == [str(run.folder / "a/../b/2.png")]
     shutil.rmtree(run.folder / "b")
     assert not stage.done()
+
+
+def test_a_stage_begins_anew_without_what_is_not_whole(run):
+    folder = run.folder / "a"
+    stage = run.stage(folder, "a", {"x": 1})
+    stage.begin()
+    files = [folder / "whole.png", folder / "cut.png", run.folder / "b/beside.png"]
+    for path in files:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("whole")
+    outside = run.folder.parent / "outside.txt"
+    outside.write_text("mine")
+    stage.finish({"m": 0.5}, files=[*files, outside])
+    assert stage.done()
+    for path in (*files[1:], outside):
+        path.write_text("cut")
+    assert not stage.done() and len(stage.missing()) == 3
+    stage.begin()
+    assert [path.exists() for path in files] == [True, False, False] and outside.read_text() == "cut"
+    assert not (folder / "results.json").exists()  # of files that are not there any more
+
+
+@pytest.mark.parametrize("change", ["folder", "loop", "dangling", "pipe"])
+def test_what_stands_in_a_files_place_is_not_the_file(run, change):
+    stage = run.stage(run.folder / "a", "a", {"x": 1})
+    stage.begin()
+    path = run.folder / "a/1.png"
+    path.write_text("whole")
+    stage.finish({"m": 0.5}, files=[path])
+    path.unlink()
+    {
+        "folder": path.mkdir,
+        "loop": lambda: path.symlink_to(path.name),
+        "dangling": lambda: path.symlink_to("nowhere"),
+        "pipe": lambda: os.mkfifo(path),
+    }[change]()
+    assert not stage.done() and stage.missing() == [str(path)]
 
 
 def test_a_stage_whose_inputs_changed_is_taken_again(run):
@@ -262,7 +299,7 @@ def test_a_stage_that_cannot_tell_what_it_holds_says_what_to_delete(run, name, t
     stage.finish({"m": 0.5})
     path = run.folder / "a" / name
     path.unlink() if text is None else path.write_text(text)
-    with pytest.raises(UserError, match=f"Delete {run.folder / 'a'} to make|Delete it, and run the stage again"):
+    with pytest.raises(UserError, match=f"Delete {run.folder / 'a'} to make|Delete it and run the stage again"):
         stage.done()
     path.unlink() if name == "results.json" else shutil.rmtree(run.folder / "a")
     assert not stage.done()

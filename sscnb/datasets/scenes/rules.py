@@ -49,6 +49,16 @@ class SceneConfig:
                 "the embedded scenes need `objects` to sum to 1 and to have one entry for each of `lengths`; "
                 f"got {self.objects} and {self.lengths}."
             )
+        if any(not 0.05 <= low <= high < 1 for low, high in self.lengths):
+            raise UserError(f"the embedded scenes need lengths in .05..1, the smaller first; got {self.lengths}.")
+        spreads = {"blur": self.blur, "sensor_noise": self.sensor_noise}
+        if wrong := [f"{name} = {pair}" for name, pair in spreads.items() if not 0 <= pair[0] <= pair[1] <= 100]:
+            raise UserError(f"the embedded scenes need ranges in 0..100, the smaller first; got {', '.join(wrong)}.")
+        if not 0 <= self.tilt <= 180 or not 1 <= self.jpeg_quality <= 100:
+            raise UserError(
+                "the embedded scenes need a tilt in 0..180 and a jpeg_quality in 1..100; "
+                f"got {self.tilt} and {self.jpeg_quality}."
+            )
 
 
 _RATES = (

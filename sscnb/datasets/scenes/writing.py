@@ -23,7 +23,16 @@ from sscnb.datasets.scenes.rules import CLASSES, SPLITS, SceneConfig, describe_r
 from sscnb.errors import UserError, refusal
 from sscnb.files import read_json, user_path
 
-__all__ = ["CLASSES", "Scene", "SceneConfig", "describe_rules", "render_scene", "scene_id", "write_scenes"]
+__all__ = [
+    "CLASSES",
+    "Scene",
+    "SceneConfig",
+    "describe_rules",
+    "render_scene",
+    "scene_files",
+    "scene_id",
+    "write_scenes",
+]
 
 DRAWING = 1  # raised when the drawing changes, so that a folder made by an older one is not taken for the same
 
@@ -33,8 +42,18 @@ def scene_id(split: str, index: int) -> str:
     return f"{split}_{index:04d}"
 
 
+def scene_files(config: SceneConfig) -> list[str]:
+    """Return the names of all files of the scenes' folder, from there on."""
+    names = ["classes.txt", "labels.csv", "grounds.csv", "rules.json"]
+    for split in SPLITS:
+        names.append(f"ImageSets/Segmentation/{split}.txt")
+        for index in range(getattr(config, split)):
+            names += [f"JPEGImages/{scene_id(split, index)}.jpg", f"SegmentationClass/{scene_id(split, index)}.png"]
+    return names
+
+
 def write_scenes(root: str | os.PathLike, config: SceneConfig, *, progress: bool = True) -> Path:
-    """Write the scenes as a VOC-layout folder and return its path; one that these rules made before is left as it is.
+    """Write the scenes as a VOC-layout folder and return its path; of one that these rules made only what is missing.
 
     Besides the layout's files it holds `rules.json`, what made it, and `grounds.csv`, the ground of each image. It is
     made under a temporary name beside `root`, so that it is there whole or not at all.
@@ -46,16 +65,23 @@ def write_scenes(root: str | os.PathLike, config: SceneConfig, *, progress: bool
     rules = json.loads(json.dumps({"drawing": DRAWING, **dataclasses.asdict(config)}))  # tuples become JSON's lists
     if root.exists() and not root.is_dir():
         raise UserError(f"{root} is a file; the embedded scenes need a folder. Choose another path.")
-    if root.is_dir() and any(root.iterdir()):
+    there = root.is_dir() and any(root.iterdir())
+    if there:
         _check_same(root, rules)
-        return root
+        if all((root / name).is_file() for name in scene_files(config)):
+            return root
     temporary = None
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".tmp", dir=root.parent))
         _write(temporary, config, rules, progress)
         temporary.chmod(0o777 & ~_umask())  # mkdtemp makes it private
-        os.replace(temporary, root)
+        for name in scene_files(config) if there else ():
+            if not (root / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(temporary / name, root / name)
+        if not there:
+            os.replace(temporary, root)
     except OSError as error:
         raise UserError(f"cannot write {refusal(error, str(root))}") from error
     finally:
@@ -67,7 +93,10 @@ def write_scenes(root: str | os.PathLike, config: SceneConfig, *, progress: bool
 def _check_same(root: Path, rules: dict[str, Any]) -> None:
     path = root / "rules.json"
     if not path.is_file():
-        raise UserError(f"{root} is not empty and holds no embedded scenes ({path} is missing). Choose another folder.")
+        raise UserError(
+            f"{root} is not empty and holds no embedded scenes ({path} is missing). Choose another folder, "
+            "or delete this one and run again."
+        )
     found = read_json(path, dict)
     other = [name for name in {**rules, **found} if found.get(name) != rules.get(name)]
     if other:

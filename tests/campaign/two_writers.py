@@ -1,0 +1,72 @@
+"""Two at once: the same command twice, signals to one of them; each ends well or says who is at work."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from campaign.kills import OVERRIDES, start
+from campaign.world import scenes_words
+
+MESSAGE = "is being worked on by"
+
+
+def two_runs(folder: Path, *stages: str, apart: float = 0.0) -> str:
+    """Start two processes that take a run through the same stages; return what is wrong, or nothing.
+
+    The one that comes second may be turned away with a message; called once more, it finds all done.
+    """
+    run = folder / "run"
+    words = scenes_words(run, *stages, overrides=OVERRIDES)
+    logs = [folder / "one.txt", folder / "two.txt"]
+    first = start(words, logs[0])
+    time.sleep(apart)
+    second = start(words, logs[1])
+    codes = [first.wait(180), second.wait(180)]
+    texts = [log.read_text() for log in logs]
+    for code, text in zip(codes, texts, strict=True):
+        if "Traceback" in text or code not in (0, 2) or (code == 2 and MESSAGE not in text):
+            return f"exit {code}: {text[-1500:]}"
+    if 0 not in codes:
+        return f"neither went on: {texts}"
+    again = start(words, logs[0])
+    return "" if again.wait(180) == 0 else logs[0].read_text()[-1500:]
+
+
+def stopped(folder: Path, number: signal.Signals, after: float) -> str:
+    """Send a signal to a run and call it again; return what is wrong, or nothing."""
+    words = scenes_words(folder / "run", overrides=OVERRIDES)
+    log = folder / "log.txt"
+    process = start(words, log)
+    time.sleep(after)
+    process.send_signal(number)
+    code, text = process.wait(60), log.read_text()
+    if code == 0:
+        return ""
+    if code != 128 + number or "goes on from here" not in text or "Traceback" in text:
+        return f"exit {code}: {text[-1500:]}"
+    again = start(words, log)
+    return "" if again.wait(180) == 0 else log.read_text()[-1500:]
+
+
+def campaign(folder: Path) -> dict[str, str]:
+    """Run all of it in subfolders; return what was wrong, by what was tried."""
+    folder.mkdir()
+    found = {}
+    for name, stages, apart in (
+        ("two `run data` at once", ("data",), 0.0),
+        ("two `run data superpixels`, half a second apart", ("data", "superpixels"), 0.5),
+        ("two whole runs at once", (), 0.0),
+        ("two whole runs, five seconds apart", (), 5.0),
+    ):
+        found[name] = _tried(folder / f"two{len(found)}", two_runs, *stages, apart=apart)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        for after in (4.5, 6.0, 8.0):
+            found[f"{number.name} after {after} s"] = _tried(folder / f"two{len(found)}", stopped, number, after)
+    return found
+
+
+def _tried(folder: Path, function: Callable[..., str], *arguments: Any, **named: Any) -> str:
+    folder.mkdir()
+    return function(folder, *arguments, **named)
