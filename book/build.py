@@ -224,7 +224,8 @@ def _setting(setting: dict) -> str:
 
 def run_table(run: Path) -> str:
     """Return the page that says what ran, when and with what, from the run's own rows."""
-    settings, rows = read_json(run / "run.json", {"preset": str, "data_root": str}), read_json(run / "report.json")["rows"]
+    settings = read_json(run / "run.json", {"preset": str, "data_root": str})
+    rows = read_json(run / "report.json", {"rows": list})["rows"]
     stages = {}
     for row in rows:
         stages[tuple(row.get(key, "") for key in ("stage", "variant", "seed", "split", "crf"))] = row

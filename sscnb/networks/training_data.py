@@ -58,6 +58,7 @@ class TrainingImages(torch.utils.data.Dataset):
         image_id = self.ids[index]
         superpixels = _made(read_ids, self.superpixel_folder, image_id)
         trusted = _made(read_mask, self.confidence_folder, image_id)
+        mask: np.ndarray | None
         if self.mask_folder == self.dataset.mask_path(image_id).parent:
             mask = self.dataset.mask(image_id)
         else:
