@@ -216,7 +216,10 @@ def _setting(setting: dict) -> str:
 
 def run_table(run: Path) -> str:
     """Return the page that says what ran, when and with what, from the run's own rows."""
-    settings, rows = read_json(run / "run.json", {"preset": str, "data_root": str}), read_json(run / "report.json")["rows"]
+    settings, rows = (
+        read_json(run / "run.json", {"preset": str, "data_root": str}),
+        read_json(run / "report.json")["rows"],
+    )
     stages = {}
     for row in rows:
         stages[tuple(row.get(key, "") for key in ("stage", "variant", "seed", "split", "crf"))] = row
@@ -273,7 +276,10 @@ def _cases_table(found: dict | None) -> str:
         total = sum(outcomes.values())
         lines.append(f"| {kind} | " + " | ".join(map(str, [total, *counts, total - sum(counts)])) + " |")
     cases = sum(sum(outcomes.values()) for outcomes in found["kinds"].values())
-    return "\n".join([*lines, "", f"{cases} cases. {_ran(found)}"])
+    again = ""
+    if "again" in found:
+        again = f" {found['again']['cases']} cases were mended and ran again at `{found['again']['commit']}`."
+    return "\n".join([*lines, "", f"{cases} cases. {_ran(found)}{again}"])
 
 
 def _kills_text(found: dict | None) -> str:

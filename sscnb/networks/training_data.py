@@ -59,7 +59,7 @@ class TrainingImages(torch.utils.data.Dataset):
         superpixels = _made(read_ids, self.superpixel_folder, image_id)
         trusted = _made(read_mask, self.confidence_folder, image_id)
         if self.mask_folder == self.dataset.mask_path(image_id).parent:
-            mask = self.dataset.mask(image_id)
+            mask: np.ndarray | None = self.dataset.mask(image_id)
         else:
             mask = _made(lambda path: self.dataset.mask_at(path, image_id), self.mask_folder, image_id)
         rng = np.random.default_rng((self.seed, epoch, index))
