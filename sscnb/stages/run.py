@@ -135,8 +135,8 @@ class Run:
             return
         if self.config.data.source == "scenes" and self.stage(results.parent, "data", {}).missing():
             return  # data preparation makes them whole again
-        dataset = self.dataset()
         with made_again(self.dataset_folder) if self.config.data.source == "scenes" else nullcontext():
+            dataset = self.dataset()
             now, changed = self.content(dataset)
         if now != before:
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
