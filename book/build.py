@@ -282,7 +282,10 @@ def _cases_table(found: dict | None) -> str:
         total = sum(outcomes.values())
         lines.append(f"| {kind} | " + " | ".join(map(str, [total, *counts, total - sum(counts)])) + " |")
     cases = sum(sum(outcomes.values()) for outcomes in found["kinds"].values())
-    return "\n".join([*lines, "", f"{cases} cases. {_ran(found)}"])
+    again = ""
+    if "again" in found:
+        again = f" {found['again']['cases']} cases were mended and ran again at `{found['again']['commit']}`."
+    return "\n".join([*lines, "", f"{cases} cases. {_ran(found)}{again}"])
 
 
 def _kills_text(found: dict | None) -> str:

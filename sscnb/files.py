@@ -109,6 +109,8 @@ def read_json(path: str | os.PathLike, expect: Expected | None = None) -> Any:
     Raises:
         UserError: the file is missing, cannot be read, is not JSON, or holds something else than expected.
     """
+    if Path(path).exists() and not Path(path).is_dir() and not Path(path).is_file():  # a pipe would be waited for
+        raise UserError(f"{path} is no file. Delete it and run the stage again.")
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
     except FileNotFoundError as error:

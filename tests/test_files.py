@@ -278,3 +278,9 @@ def test_the_boundary_decorates_and_lets_others_pass(tmp_path):
 def test_nearest_offers_close_names_or_all():
     assert nearest("tinny", ["tiny", "small", "voc"]) == "did you mean 'tiny'?"
     assert nearest("zzz", ["tiny", "small"]) == "valid are 'tiny', 'small'."
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(UserError, match="is no file. Delete it"):
+        read_json(tmp_path / "a.json")

@@ -11,13 +11,14 @@
 """
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sscnb.datasets import Dataset, label_files, mask_files, open_dataset, remembered_digest, subset_splits
 from sscnb.errors import UserError
-from sscnb.files import read_json, user_path, write_json
+from sscnb.files import made_again, read_json, user_path, write_json
 from sscnb.settings import Config, find_variant, load_config, settings_dict, settings_hash
 from sscnb.stages.provenance import project_root
 from sscnb.stages.stage import NotFinished, Stage, difference, read_results
@@ -134,8 +135,9 @@ class Run:
             return
         if self.config.data.source == "scenes" and self.stage(results.parent, "data", {}).missing():
             return  # data preparation makes them whole again
-        dataset = self.dataset()
-        now, changed = self.content(dataset)
+        with made_again(self.dataset_folder) if self.config.data.source == "scenes" else nullcontext():
+            dataset = self.dataset()
+            now, changed = self.content(dataset)
         if now != before:
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
             names = ", ".join(str(dataset.root / name) for name in changed[:5]) or "which files is not known"

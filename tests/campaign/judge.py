@@ -86,7 +86,9 @@ def _judged(case: Case, world: World, words: Sequence[str], answer: Answer, befo
         return "wrongly refused", answer.message
     if lacking := [word for word in case.says if word not in answer.message]:
         return "unclear", f"no {lacking} in: {answer.message}"
-    if lost := [name for name in before if name not in after and not _passing(name)]:
+    whole = state(world.store)
+    good = [name for name, found in before.items() if found[:2] == whole.get(name, ())[:2]]
+    if lost := [name for name in good if name not in after and not _passing(name)]:
         return "lost", f"{lost[:5]} after: {answer.message}"
     if case.cure:
         return _cured(case, world, words, answer)

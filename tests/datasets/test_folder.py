@@ -266,7 +266,7 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "xxxxxxxxxx">' + "".join(
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "cannot read annotation {}: Is a directory"),
+        (None, "annotation {} is no file"),
         (b"<annotation>", "annotation {} is not readable as XML"),
         (b'<?xml version="1.0" encoding="klingon"?><annotation/>', "annotation {} is not readable as XML"),
         (b'<?xml version="1.0" encoding="shift_jis"?><annotation/>', "annotation {} is not readable as XML"),

@@ -326,7 +326,7 @@ def test_no_voc_and_no_sbd(tmp_path, root):
 def test_a_row_that_is_missing_in_labels(root):
     (root / "VOCdevkit/VOC2012/labels.csv").write_text("id,classes\n2007_000001,dog\n")
     text = refusal(root)
-    assert "no row for id '2007_000002'" in text and "Delete" in text
+    assert "no row for id '2007_000002'" in text and "delete" in text
 
 
 def test_the_test_split_is_checked_where_it_is(root):
