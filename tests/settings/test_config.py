@@ -78,8 +78,9 @@ def test_overrides_replace_values_and_nothing_else():
 def test_numbers():
     assert load_config("tiny", {"cam.lr_backbone": 1}).cam.lr_backbone == 1.0
     assert load_config("tiny", {"cam.weight_decay": "1e-5"}).cam.weight_decay == 1e-5  # YAML's way to read 1e-5
-    nested = load_config("tiny", {"data.scenes.lengths": [[0, 1], [0, 1], [0, 1]]}).data.scenes.lengths
-    assert nested == ((0.0, 1.0),) * 3
+    assert load_config("tiny", {"inference.scales": [1, 2]}).inference.scales == (1.0, 2.0)
+    nested = load_config("tiny", {"data.scenes.lengths": [[0.25, 0.5]] * 3}).data.scenes.lengths
+    assert nested == ((0.25, 0.5),) * 3
 
 
 @pytest.mark.parametrize("part", ["cam", "irn", "segmentation"])
