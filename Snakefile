@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sscnb.settings import load_config
 from sscnb.datasets import open_dataset
-from sscnb.settings import VARIANTS, refined_variants, segmentation_sources
+from sscnb.settings import refined_variants, segmentation_sources, trunks
 
 ROOT = Path(workflow.basedir)
 RUN = Path(config["run_dir"])
@@ -54,6 +54,14 @@ SEGMENTATION = [
 ]
 
 
+def begins_with(wildcards):
+    """Return the results of the variant whose training this one's begins with, if that saves half of it or more."""
+    for name, epochs in trunks(wildcards.variant, SETTINGS):
+        if name in SETTINGS.variants and 2 * epochs >= SETTINGS.cam.epochs:  # fewer are not worth the waiting
+            return [f"{RUN}/cam/{name}/seed{wildcards.seed}/seeds/results.json"]
+    return []
+
+
 def read_by(notebook):
     """Return the results that a notebook looks at."""
     if notebook < "02":
@@ -90,6 +98,7 @@ rule network:
     priority: 1
     input:
         ancient(DATA),
+        ancient(begins_with),
     output:
         f"{RUN}/cam/{{variant}}/seed{{seed}}/seeds/results.json",
     threads: THREADS
@@ -100,14 +109,14 @@ rule network:
         " --variant {wildcards.variant:q} --seed {wildcards.seed}"
 
 
-# The networks with a decoder take twice as long: they go first, so that no core waits for one at the end.
-use rule network as short_network with:
+# Others may begin with what these have learned, so that no core waits at the end; the baseline's is of no use to any.
+use rule network as lonely_network with:
     wildcard_constraints:
-        variant="|".join(name for name, parts in VARIANTS.items() if not parts.reconstruction),
+        variant="baseline",
     priority: 0
 
 
-ruleorder: short_network > network
+ruleorder: lonely_network > network
 
 
 rule pseudo_masks:

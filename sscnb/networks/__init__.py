@@ -1,7 +1,7 @@
 """What every network shares: staged backbones, their ImageNet weights, the samples, and the training loop."""
 
 from sscnb.networks.backbones import Backbone, build_backbone
-from sscnb.networks.checkpoints import load_checkpoint, load_state
+from sscnb.networks.checkpoints import Trunk, load_checkpoint, load_state
 from sscnb.networks.device import device, device_name, placed, products_in
 from sscnb.networks.tensors import to_image, to_tensor
 from sscnb.networks.training import Schedule, fit
@@ -12,6 +12,7 @@ __all__ = [
     "Backbone",
     "Schedule",
     "TrainingImages",
+    "Trunk",
     "UNTRUSTED",
     "build_backbone",
     "device",

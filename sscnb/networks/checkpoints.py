@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,20 @@ def save_checkpoint(
     content = {
         "config": config_hash,
         "model": state,
-        "optimizers": [part.state_dict() for part in _with_scaler(optimizers)],
+        "optimizers": [part.state_dict() for part in (*optimizers, *_scalers(optimizers))],
         "history": history,
     }
     # A file of Python's, not torch's own writer, which does not say that the disk is full.
     with replacing(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """The checkpoint of another training that one begins with, since both are the same until there."""
+
+    path: Path
+    config_hash: str
 
 
 def resume(
@@ -93,25 +102,36 @@ def resume(
     optimizers: Sequence[Optimizer],
     config_hash: str,
     exclude: Sequence[str] = (),
+    trunk: Trunk | None = None,
 ) -> list[dict[str, float]]:
     """Load the state of a training that is to go on, in place, and return its history: empty where there is none.
+
+    Args:
+        trunk: is loaded where `path` is not there. What it lacks, such as a decoder and its optimiser, stays new.
 
     Raises:
         UserError: as `load_checkpoint` and `load_state`.
     """
-    if not path.is_file():
-        return []
+    optional, own = tuple(exclude), path.is_file()
+    if not own:
+        if trunk is None:
+            return []
+        path, config_hash = trunk.path, trunk.config_hash
+        optional += tuple(f"{name}." for name, _ in model.named_children())
     checkpoint = load_checkpoint(path, config_hash)
-    load_state(model, checkpoint["model"], path, optional=exclude)
+    load_state(model, checkpoint["model"], path, optional=optional)
     try:
-        for part, state in zip(_with_scaler(optimizers), checkpoint["optimizers"], strict=True):
+        scalers = _scalers(optimizers)
+        states = checkpoint["optimizers"]
+        theirs = len(optimizers) if own else len(states) - len(scalers)
+        for part, state in zip([*optimizers[:theirs], *scalers], states, strict=True):
             part.load_state_dict(state)
         return checkpoint["history"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"checkpoint {path} lacks what a training goes on from ({error}). Delete it.") from error
 
 
-def _with_scaler(optimizers: Sequence[Optimizer]) -> list[Any]:
-    """Return the optimisers and, of fp16, what scales the losses: accelerate's optimisers hold it, the same one all."""
-    scalers = [getattr(optimizer, "scaler", None) for optimizer in optimizers[:1]]
-    return [*optimizers, *(scaler for scaler in scalers if scaler is not None)]
+def _scalers(optimizers: Sequence[Optimizer]) -> list[Any]:
+    """Return what scales the losses in fp16: accelerate's optimisers hold it, the same one all."""
+    found = [getattr(optimizer, "scaler", None) for optimizer in optimizers[:1]]
+    return [scaler for scaler in found if scaler is not None]

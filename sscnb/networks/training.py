@@ -6,7 +6,7 @@ is random depends on (seed, epoch, step), so training that goes on from an epoch
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from sscnb.errors import UserError
-from sscnb.networks.checkpoints import resume, save_checkpoint
+from sscnb.networks.checkpoints import Trunk, resume, save_checkpoint
 from sscnb.networks.device import precision_for, products_in
 from sscnb.networks.training_data import EpochSampler
 
@@ -51,6 +51,8 @@ def fit(
     title: str = "training",
     exclude: Sequence[str] = (),
     observe: Callable[[nn.Module, int], dict[str, float]] | None = None,
+    trunk: Trunk | None = None,
+    keep: Collection[int] = (),
 ) -> list[dict[str, float]]:
     """Train an objective, with a checkpoint after each epoch, and return the mean losses of every epoch.
 
@@ -62,6 +64,8 @@ def fit(
         config_hash: stored in the checkpoint; one of another configuration is refused.
         exclude: prefixes of the state dict that are not saved (frozen helper networks).
         observe: gets the objective, in evaluation mode, and each finished epoch; what it returns joins the history.
+        trunk: a checkpoint to begin with where there is none to go on from.
+        keep: after so many epochs a checkpoint stays, `after{n}.pt`, as the trunk of other trainings.
 
     Raises:
         UserError: a loss is not finite (names the images of the batch), or the checkpoint is of another configuration.
@@ -73,12 +77,11 @@ def fit(
     objective = objective.to(memory_format=torch.channels_last)
     model, loader, *optimizers = accelerator.prepare(objective, loader, *optimizers)
     path = folder / "checkpoint.pt"
-    history = resume(path, objective, optimizers, config_hash, exclude)
-    for group in _groups(optimizers):
-        group.setdefault("initial_lr", group["lr"])
+    history = resume(path, objective, optimizers, config_hash, exclude, trunk)
+    _keep_rates(optimizers)
     done, total = (epochs * len(loader) for epochs in (len(history), schedule.epochs))
-    silent = not accelerator.is_main_process
-    bar = tqdm(total=total, initial=done, desc=title, unit="step", mininterval=0.5, disable=silent)
+    main = accelerator.is_main_process
+    bar = tqdm(total=total, initial=done, desc=title, unit="step", mininterval=0.5, disable=not main)
     with bar, products_in(schedule.precision, accelerator.device):
         for epoch in range(len(history), schedule.epochs):
             began = time.monotonic()
@@ -88,10 +91,11 @@ def fit(
             means = _train_epoch(accelerator, model, optimizers, loader, epoch, schedule, bar, path)
             history.append({"epoch": epoch, **means, "seconds": round(time.monotonic() - began, 2)})
             accelerator.wait_for_everyone()
-            if accelerator.is_main_process:
+            if main:
                 if observe is not None:
                     history[-1] |= observe(objective.eval(), epoch)
-                save_checkpoint(path, accelerator.unwrap_model(model), optimizers, history, config_hash, exclude)
+                for to in (*[folder / f"after{n}.pt" for n in keep if n == epoch + 1], path):
+                    save_checkpoint(to, accelerator.unwrap_model(model), optimizers, history, config_hash, exclude)
     accelerator.wait_for_everyone()
     accelerator.free_memory()
     return history
@@ -116,6 +120,12 @@ def _loader(data: Dataset, schedule: Schedule, sampler: EpochSampler, *, pin: bo
         num_workers=schedule.workers,
         pin_memory=pin,
     )
+
+
+def _keep_rates(optimizers: Sequence[Optimizer]) -> None:
+    """Note the rates at the start, which the schedule multiplies."""
+    for group in _groups(optimizers):
+        group.setdefault("initial_lr", group["lr"])
 
 
 def _groups(optimizers: Sequence[Optimizer]) -> list[dict[str, Any]]:

@@ -24,6 +24,8 @@ from sscnb.settings.variants import (
     refined_variants,
     segmentation_sources,
     sweep,
+    trunk_ends,
+    trunks,
 )
 
 __all__ = [
@@ -50,4 +52,6 @@ __all__ = [
     "settings_dict",
     "settings_hash",
     "sweep",
+    "trunk_ends",
+    "trunks",
 ]

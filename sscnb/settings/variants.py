@@ -4,7 +4,7 @@ A variant's name may carry changes of settings behind an @, such as `ssc@modulat
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sscnb.datasets import Dataset
 from sscnb.errors import UserError, nearest
@@ -57,6 +57,43 @@ def find_variant(name: str, config: Config) -> tuple[Variant, Config]:
         except ValueError as error:
             raise UserError(f"variant {name!r}: expected setting=value behind the @, not {change!r}.") from error
     return VARIANTS[base], override(config, overrides)
+
+
+def trunks(name: str, config: Config) -> list[tuple[str, int]]:
+    """Return the variants whose training a variant's own begins with, and for how many epochs: the longest first.
+
+    A term that sets in after k epochs leaves the first k to the variant that lacks it, number by number: SSC's are
+    those of `drs+cdr` until alignment sets in, and `drs`'s until the decoder does.
+
+    Raises:
+        UserError: no such variant or setting.
+    """
+    parts, own = find_variant(name, config)
+    changes = name.partition("@")[2]
+    begins = {"reconstruction": own.reconstruction.warmup_epochs, "modulation": own.modulation.warmup_epochs}
+    found = []
+    for without in (("modulation",), ("reconstruction", "modulation")):
+        removed = [term for term in without if getattr(parts, term)]
+        shared = min([own.cam.epochs, *(begins[term] for term in removed)]) if removed else 0
+        less = _essence(replace(parts, **{term: type(getattr(parts, term))() for term in removed}))
+        base = next((other for other, theirs in VARIANTS.items() if _essence(theirs) == less), "")
+        if not (shared and base):
+            continue
+        read = [f"{part}." for part in ("cam", *begins) if part == "cam" or getattr(VARIANTS[base], part)]
+        kept = ",".join(change for change in changes.split(",") if change.startswith(tuple(read)))
+        found.append((f"{base}@{kept}" if kept else base, shared))
+    return sorted(dict(found).items(), key=lambda pair: -pair[1])
+
+
+def trunk_ends(config: Config) -> list[int]:
+    """Return after how many epochs one variant's training may go on as another's."""
+    return sorted({shared for name in VARIANTS for _, shared in trunks(name, config)})
+
+
+def _essence(parts: Variant) -> Variant:
+    """Return a variant without what has no effect: a loss without a decoder, a selection without modulation."""
+    loss = parts.loss if parts.reconstruction else ""
+    return replace(parts, title="", loss=loss, select=parts.select and parts.modulation)
 
 
 def refined_variants(config: Config) -> list[str]:

@@ -16,6 +16,7 @@ from sscnb.method import CAMNet, Objective, build_objective, build_optimizers, s
 from sscnb.networks import (
     Schedule,
     TrainingImages,
+    Trunk,
     device,
     device_name,
     fit,
@@ -26,7 +27,7 @@ from sscnb.networks import (
     to_tensor,
 )
 from sscnb.ranks import is_main, share
-from sscnb.settings import Config, InferenceSettings, find_variant, settings_dict
+from sscnb.settings import Config, InferenceSettings, find_variant, settings_dict, trunk_ends, trunks
 from sscnb.stages.gap import gap_observer, measure_gap
 from sscnb.stages.run import Run
 from sscnb.stages.stage import NotFinished, Result, Stage
@@ -48,7 +49,11 @@ def cam_stage(run: Run, variant: str, seed: int) -> Stage:
 
 
 def train_cam(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:
-    """Train the CAM network of a variant (Eq. 10); goes on from the last whole epoch after an interruption."""
+    """Train the CAM network of a variant (Eq. 10); goes on from the last whole epoch after an interruption.
+
+    Where another variant's training, the same until some epoch, is there, it begins with that: the result is equal to
+    the bit, and so are the seconds, those of the epochs that were taken over among them.
+    """
     seed = run.seed if seed is None else seed
     parts, config = find_variant(variant, run.config)
     stage = cam_stage(run, variant, seed)
@@ -82,12 +87,26 @@ def train_cam(run: Run, variant: str = "baseline", seed: int | None = None) -> R
         title=f"{variant} seed {seed}",
         exclude=("perceptual.",),
         observe=gap_observer(run, objective, config),
+        trunk=_trunk(run, variant, seed),
+        keep=trunk_ends(config),
     )
+    names = dict.fromkeys(name for epoch in reversed(history) for name in epoch)
+    history = [{name: epoch.get(name, 0.0) for name in names if name in epoch or name != "gap"} for epoch in history]
     values = {f"train_{name}": value for name, value in history[-1].items() if name not in ("epoch", "seconds", "gap")}
     values["train_seconds"] = sum(epoch["seconds"] for epoch in history)
     values |= measure_gap(run, objective, config)
     checkpoint = stage.folder / "checkpoint.pt"
     return stage.finish(values, device=device_name(), files=[checkpoint], history=history)
+
+
+def _trunk(run: Run, variant: str, seed: int) -> Trunk | None:
+    """Return what the training of a variant may begin with, where it is there."""
+    for name, epochs in trunks(variant, run.config):
+        stage = cam_stage(run, name, seed)
+        path = stage.folder / f"after{epochs}.pt"
+        if path.is_file():
+            return Trunk(path, stage.hash)
+    return None
 
 
 def load_cam_net(run: Run, variant: str, seed: int) -> CAMNet:
@@ -146,9 +165,10 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
 
 
 def _write_cams(run: Run, net: CAMNet, folder: Path, config: Config, title: str) -> list[Path]:
-    """Write the CAMs of the training split and the seed split, and return all their files."""
+    """Write the CAMs of the splits for training, seeds and, to choose a threshold on, validation; return the files."""
     dataset, data, inference = run.dataset(), run.config.data, config.inference
-    ids = list(dict.fromkeys(dataset.ids(data.train_split) + dataset.ids(data.seed_split)))
+    splits = [data.train_split, data.seed_split, *([data.val_split] if data.val_split in dataset.splits else [])]
+    ids = list(dict.fromkeys(image_id for split in splits for image_id in dataset.ids(split)))
     for batch, images in _batches(dataset, ids, inference, inference.scales, title, folder):
         maps = [of_scale.cpu() for of_scale in scale_maps(net, images, flip=inference.flip)[1]]
         size = inner_size(image_size(dataset.image_path(batch[0])), inference.long_side)

@@ -121,6 +121,11 @@ class Run:
         dataset = self.dataset()
         return remembered_digest(dataset.root, mask_files(dataset, split), self.folder / f"data/masks_{split}.json")[0]
 
+    def tuning_split(self, split: str) -> str:
+        """Return the split that a threshold for another is chosen on: the validation split, if it has masks, or ""."""
+        dataset, val = self.dataset(), self.config.data.val_split
+        return val if val != split and val in dataset.splits and dataset.has_masks(val) else ""
+
     def check_content(self) -> None:
         """Compare the data set with what it was when it was prepared.
 

@@ -98,9 +98,10 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
 
     The split is the settings' seed split, or another one whose images have CAMs (a part of the training images, say).
 
-    Rows: mIoU, boundary IoU, IoU per class and foreground errors at the fixed threshold; mIoU, boundary IoU and errors
-    at the best one, which uses ground truth and is named so. Fields: `curve`, `counts` (confusion) and each image's
-    mIoU in `images`. On a split without masks: no rows, and a `note` that says so.
+    Rows: mIoU, boundary IoU, IoU per class and foreground errors at the fixed threshold; mIoU and errors at the
+    threshold that is best on the validation split (`tuned_`), where that one has masks; mIoU, boundary IoU and errors
+    at the best one (`best_`), which uses this split's own ground truth. Fields: `curve`, `counts` (confusion) and each
+    image's mIoU in `images`. On a split without masks: no rows, and a `note` that says so.
     """
     seed = run.seed if seed is None else seed
     threshold, own = find_variant(variant, run.config)[1].inference.threshold, split is None
@@ -109,6 +110,9 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
     settings = {"threshold": threshold, "split": split, "cams": cams}
     folder = run.cam_folder(variant, seed) / ("seeds" if own else f"seeds_{split}")
     inputs = {"masks": run.masks_hash(split)}
+    tuning = run.tuning_split(split)
+    if tuning:
+        inputs["tuning"] = run.masks_hash(tuning)
     stage = run.stage(folder, "seeds", settings, inputs, variant=variant, seed=seed, split=split, threshold=threshold)
     if stage.done() and "note" not in stage.load():
         return stage.load()
@@ -131,12 +135,24 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
         contours.update(mask, target)
         images[image_id] = round(matrix.miou(), 4) if matrix.counts.any() else None
     values, fields = summary(total, curve, ("background", *dataset.classes))
+    if tuning:
+        values |= at_threshold(curve, _curve(run, variant, seed, tuning).best()[0], "tuned")
     for image_id in dataset.ids(split):  # again, since only now is it known which threshold is the best
         target = dataset.mask(image_id)
         scores, classes = load_cams(run, variant, seed, image_id, target.shape)
         best_contours.update(seed_from_activation(scores, classes, values["best_threshold"]), target)
     values |= {"boundary_IoU": contours.miou(), "best_boundary_IoU": best_contours.miou()}
     return stage.finish({f"seed/{k}": v for k, v in values.items()}, threshold=threshold, **fields, images=images)
+
+
+def _curve(run: Run, variant: str, seed: int, split: str) -> ThresholdCurve:
+    """Return the threshold curve of the seeds of a split."""
+    dataset = run.dataset()
+    curve = ThresholdCurve(len(dataset.classes) + 1)
+    for image_id in tqdm(dataset.ids(split), desc=f"threshold {variant} seed {seed}", unit="img", mininterval=0.5):
+        target = dataset.mask(image_id)
+        curve.update(*load_cams(run, variant, seed, image_id, target.shape), target)
+    return curve
 
 
 def not_measured(stage: Stage, dataset: Dataset, split: str) -> Result:
@@ -161,6 +177,13 @@ def not_measured(stage: Stage, dataset: Dataset, split: str) -> Result:
     return stage.finish({}, note=note, counts=[], curve={}, images={})
 
 
+def at_threshold(curve: ThresholdCurve, threshold: float, rule: str) -> dict[str, float]:
+    """Return mIoU and foreground errors at one threshold of a curve, named by the rule that chose it."""
+    at = int(np.argmin(np.abs(curve.thresholds - threshold)))
+    values = {f"{rule}_mIoU": float(curve.miou()[at]), f"{rule}_threshold": threshold}
+    return values | {f"{rule}_{name}": float(value[at]) for name, value in curve.errors().items()}
+
+
 def summary(
     total: ConfusionMatrix, curve: ThresholdCurve, names: Sequence[str]
 ) -> tuple[dict[str, float], dict[str, Any]]:
@@ -171,13 +194,9 @@ def summary(
         curve: of the scores that they were made from.
         names: of the classes, background first.
     """
-    best, best_miou = curve.best()
-    errors = curve.errors()
-    at = int(np.argmin(np.abs(curve.thresholds - best)))
     values = {"mIoU": total.miou()}
     values |= {name: float(value) for name, value in foreground_errors(total.counts).items()}
-    values |= {"best_mIoU": best_miou, "best_threshold": best}
-    values |= {f"best_{name}": float(value[at]) for name, value in errors.items()}
+    values |= at_threshold(curve, curve.best()[0], "best")
     values |= {f"IoU/{name}": v for name, v in zip(names, class_iou(total.counts), strict=True)}
-    along = {"threshold": curve.thresholds, "mIoU": curve.miou(), **errors}
+    along = {"threshold": curve.thresholds, "mIoU": curve.miou(), **curve.errors()}
     return values, {"counts": total.counts.tolist(), "curve": {name: v.tolist() for name, v in along.items()}}

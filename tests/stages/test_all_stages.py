@@ -14,7 +14,7 @@ from PIL import Image
 from sscnb.errors import UserError
 from sscnb.evaluation.boundary import BoundaryIoU
 from sscnb.evaluation.masks import ConfusionMatrix
-from sscnb.evaluation.thresholds import seed_from_activation
+from sscnb.evaluation.thresholds import ThresholdCurve, seed_from_activation
 from sscnb.method.cam import class_activation
 from sscnb.method.multi_scale import scale_maps
 from sscnb.networks.tensors import to_tensor
@@ -89,7 +89,7 @@ def test_superpixels(finished):
 def test_cams_are_those_of_the_trained_network(finished):
     dataset, net = finished.dataset(), load_cam_net(finished, "baseline", 0)
     folder = finished.cam_folder("baseline") / "cams"
-    assert {p.stem for p in folder.glob("*.npz")} == set(dataset.ids("train"))
+    assert {p.stem for p in folder.glob("*.npz")} == {*dataset.ids("train"), *dataset.ids("val")}
     for image_id in dataset.ids("train")[:3]:
         with np.load(folder / f"{image_id}.npz") as stored:
             classes, maps = stored["classes"], stored["maps"]
@@ -143,6 +143,21 @@ def test_seeds_are_measured_on_all_images(finished):
     assert found["seed/best_mIoU"] >= found["seed/mIoU"] - 1e-9
     assert max(result["curve"]["mIoU"]) == pytest.approx(found["seed/best_mIoU"])
     assert set(result["images"]) == set(dataset.ids("train"))
+
+
+def test_the_tuned_threshold_is_the_best_of_the_validation_split(finished):
+    dataset, found = finished.dataset(), values(evaluate_seeds(finished))
+    curve = ThresholdCurve(len(dataset.classes) + 1)
+    for image_id in dataset.ids("val"):
+        target = dataset.mask(image_id)
+        curve.update(*load_cams(finished, "baseline", 0, image_id, target.shape), target)
+    assert found["seed/tuned_threshold"] == curve.best()[0]
+    total = ConfusionMatrix(len(dataset.classes) + 1)
+    for image_id in dataset.ids("train"):
+        target = dataset.mask(image_id)
+        scores, classes = load_cams(finished, "baseline", 0, image_id, target.shape)
+        total.update(seed_from_activation(scores, classes, curve.best()[0]), target)
+    assert found["seed/tuned_mIoU"] == pytest.approx(total.miou())
 
 
 def test_rows_name_variant_seed_and_split(finished):
