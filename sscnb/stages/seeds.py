@@ -98,9 +98,9 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
 
     The split is the settings' seed split, or another one whose images have CAMs (a part of the training images, say).
 
-    Rows: mIoU, boundary IoU, IoU per class and foreground errors at the fixed threshold; mIoU and errors at the
-    threshold that is best on the validation split (`tuned_`), where that one has masks; mIoU, boundary IoU and errors
-    at the best one (`best_`), which uses this split's own ground truth. Fields: `curve`, `counts` (confusion) and each
+    Rows: mIoU, boundary IoU, IoU per class and foreground errors at the fixed threshold; mIoU, boundary IoU
+    and errors at the threshold that is best on the validation split (`tuned_`), where that one has masks, and at the
+    best one (`best_`), which uses this split's own ground truth. Fields: `curve`, `counts` (confusion) and each
     image's mIoU in `images`. On a split without masks: no rows, and a `note` that says so.
     """
     seed = run.seed if seed is None else seed
@@ -124,7 +124,7 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
         return stage.wait()
     number = len(dataset.classes) + 1
     total, curve, images = ConfusionMatrix(number), ThresholdCurve(number), {}
-    contours, best_contours = BoundaryIoU(number), BoundaryIoU(number)
+    contours = BoundaryIoU(number)
     for image_id in tqdm(dataset.ids(split), desc=f"seeds {variant} seed {seed}", unit="img", mininterval=0.5):
         target = dataset.mask(image_id)
         scores, classes = load_cams(run, variant, seed, image_id, target.shape)
@@ -137,11 +137,14 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
     values, fields = summary(total, curve, ("background", *dataset.classes))
     if tuning:
         values |= at_threshold(curve, _curve(run, variant, seed, tuning).best()[0], "tuned")
-    for image_id in dataset.ids(split):  # again, since only now is it known which threshold is the best
+    chosen = {rule: BoundaryIoU(number) for rule in ("best", "tuned") if f"{rule}_threshold" in values}
+    for image_id in dataset.ids(split):  # again, since only now are these thresholds known
         target = dataset.mask(image_id)
         scores, classes = load_cams(run, variant, seed, image_id, target.shape)
-        best_contours.update(seed_from_activation(scores, classes, values["best_threshold"]), target)
-    values |= {"boundary_IoU": contours.miou(), "best_boundary_IoU": best_contours.miou()}
+        for rule, its_contours in chosen.items():
+            its_contours.update(seed_from_activation(scores, classes, values[f"{rule}_threshold"]), target)
+    values |= {"boundary_IoU": contours.miou()}
+    values |= {f"{rule}_boundary_IoU": its_contours.miou() for rule, its_contours in chosen.items()}
     return stage.finish({f"seed/{k}": v for k, v in values.items()}, threshold=threshold, **fields, images=images)
 
 
