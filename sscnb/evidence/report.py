@@ -12,9 +12,12 @@ from sscnb.files import read_json, write_json
 from sscnb.settings import LADDER, VARIANTS
 from sscnb.stages import Run, project_root
 
+Rows = Sequence[dict[str, Any]]
+
 NOT_RUN = "not run"
 SHARES: tuple[str, ...] = ("mIoU", "IoU", "over", "under", "confused")
-SHARES += ("best_mIoU", "best_over", "best_under", "best_confused")
+SHARES += tuple(f"{rule}_{name}" for rule in ("best", "tuned") for name in ("mIoU", "over", "under", "confused"))
+SHARES += ("best_boundary_IoU", "tuned_boundary_IoU")
 SHARES += ("mIoU_low", "mIoU_high", "boundary_IoU", "accuracy", "trusted_accuracy", "seed_mIoU", "seed_boundary_IoU")
 
 
@@ -97,14 +100,27 @@ def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]], numbers:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
 
 
-def ladder_table(columns: Mapping[str, Sequence[dict[str, Any]]]) -> str:
-    """Return the results table as Markdown: the paper's seeds beside measured ones, one column a set of rows.
+def by_rule(sets: Mapping[str, Rows]) -> dict[str, tuple[str, Rows]]:
+    """Return sets of rows by title and threshold rule, with what the rule's metrics begin with.
+
+    One at the fixed threshold; where the threshold that is best on `val` was measured too, one at that.
+    """
+    columns: dict[str, tuple[str, Rows]] = {}
+    for title, rows in sets.items():
+        tuned = any(row["metric"] == "seed/tuned_mIoU" for row in rows)
+        rules = {f"{title}, fixed": "", f"{title}, tuned": "tuned_"} if tuned else {title: ""}
+        columns |= {named: (rule, rows) for named, rule in rules.items()}
+    return columns
+
+
+def ladder_table(sets: Mapping[str, Rows]) -> str:
+    """Return the results table as Markdown: the paper's seeds beside measured ones, by set of rows and threshold rule.
 
     Args:
-        columns: result rows by column title. What a set has no rows for reads "not run".
+        sets: result rows by title. What a set has no rows for reads "not run".
     """
     printed = paper.load(7)["miou"]
-    tables = {title: _seeds(rows) for title, rows in columns.items()}
+    tables = {title: _seeds(rows, f"seed/{rule}mIoU") for title, (rule, rows) in by_rule(sets).items()}
     head = ["method", "paper: VOC 2012 train", *tables]
     lines = []
     for variant, value in zip(LADDER, printed, strict=True):
@@ -115,7 +131,7 @@ def ladder_table(columns: Mapping[str, Sequence[dict[str, Any]]]) -> str:
 
 def describe_rows(rows: Sequence[dict[str, Any]]) -> str:
     """Return in one line what the seeds' rows of a table column were measured with."""
-    seeds = _seed_rows(rows)
+    seeds = own_split(rows, "seed/mIoU")  # they may have been measured on others too, in folders `seeds_<split>`
     if not seeds:
         return NOT_RUN
     number = len({row["seed"] for row in seeds})
@@ -126,18 +142,14 @@ def describe_rows(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _seed_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return own_split(rows, "seed/mIoU")  # they may have been measured on others too, in folders `seeds_<split>`
-
-
-def _seeds(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    seeds = _seed_rows(rows)
-    return mean_and_deviation(seeds, ["seed/mIoU"])["seed/mIoU"].to_dict() if seeds else {}
+def _seeds(rows: Rows, metric: str) -> dict[str, str]:
+    seeds = own_split(rows, metric)
+    return mean_and_deviation(seeds, [metric])[metric].to_dict() if seeds else {}
 
 
 def reference_rows() -> dict[str, list[dict[str, Any]]]:
     """Return the rows that are kept with the book, by the title of their data set."""
-    titles = {"scenes": "generated scenes", "msrc21": "MSRC-21 photographs, masks corrected"}
+    titles = {"voc_animals": "VOC photographs", "scenes": "generated scenes"}
     folder = project_root() / "book/results"
     return {
         title: [

@@ -1,0 +1,81 @@
+"""When does a baseline's CAM cover too little of an object? Geometry, schedule and backbone, one change at a time.
+
+    python benchmarks/premise.py --preset voc_animals --data-root ROOT --folder runs/premise --write
+
+Each setting is a run of its own below `--folder`, so that an interrupted measurement goes on. Only the baseline is
+trained: a preset is chosen by what it shows, before any part of the method is. `--write` keeps the rows, with the
+setting and the number of cells that an object covers on the map at scale 1, as book/results/premise.json.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sscnb.datasets import inner_size
+from sscnb.files import write_json
+from sscnb.settings import load_config
+from sscnb.stages import Run, evaluate_seeds, infer_cams, open_run, prepare_data, train_cam
+
+RESULTS = Path(__file__).parent.parent / "book/results/premise.json"
+METRICS = ("mIoU", "over", "under", "best_mIoU", "best_threshold", "best_over", "best_under")
+
+
+def settings(crops: list[int], preset: str) -> dict[str, dict[str, Any]]:
+    """Return what is changed in each run, by its name: crops with everything that scales with them, and the rest."""
+    cam = load_config(preset).cam
+    runs: dict[str, dict[str, Any]] = {}
+    for crop in crops:
+        sides = [round(side * crop / cam.crop) for side in cam.resize]
+        runs[f"c{crop}"] = {"cam.crop": crop, "cam.resize": sides, "inference.long_side": sides[1]}
+    short = max(1, cam.epochs // 2)
+    return runs | {f"e{short}": {"cam.epochs": short}, f"e{2 * cam.epochs}": {"cam.epochs": 2 * cam.epochs}}
+
+
+def cells_of_objects(run: Run) -> float:
+    """Return the median number of cells, at scale 1, that a class covers in an image of the seed split."""
+    dataset, config = run.dataset(), run.config
+    stride, found = config.cam.output_stride, []
+    for image_id in dataset.ids(config.data.seed_split):
+        mask = dataset.mask(image_id)
+        height, width = (-(-side // stride) for side in inner_size(mask.shape, config.inference.long_side))
+        counts = np.bincount(mask.ravel(), minlength=256)[1:255]
+        found += [n / mask.size * height * width for n in counts if n]
+    return float(np.median(found))
+
+
+def measure(preset: str, root: str, folder: Path, name: str, changed: dict[str, Any]) -> list[dict[str, Any]]:
+    """Train and measure the baseline of one setting; return its rows."""
+    run = open_run(preset, str(folder / name), root, 0, changed)
+    prepare_data(run)
+    train_cam(run)
+    rows = [row for row in infer_cams(run)["rows"] if row["metric"] == "classifier/mAP"]
+    rows += [row for row in evaluate_seeds(run)["rows"] if row["metric"].removeprefix("seed/") in METRICS]
+    cam = run.config.cam
+    setting = {"crop": cam.crop, "epochs": cam.epochs, "backbone": cam.backbone, "run": name}
+    setting["cells"] = round(cells_of_objects(run), 1)
+    return [row | {"setting": setting} for row in rows]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure when the baseline's CAMs cover too little.")
+    parser.add_argument("--preset", default="voc_animals")
+    parser.add_argument("--data-root", required=True, help="a VOC-layout folder")
+    parser.add_argument("--folder", type=Path, default=Path("runs/premise"))
+    parser.add_argument("--crops", type=int, nargs="*", default=[176, 256, 320, 448])
+    parser.add_argument("--only", nargs="*", default=[], help="names of runs, such as c320 or e4 (default: all)")
+    parser.add_argument("--write", action="store_true", help="keep the rows with the book")
+    options = parser.parse_args()
+    runs = settings(options.crops, options.preset)
+    rows = []
+    for name in options.only or runs:
+        rows += measure(options.preset, options.data_root, options.folder.resolve(), name, runs[name])
+        shown = {row["metric"]: round(row["value"], 4) for row in rows if row["setting"]["run"] == name}
+        print(name, rows[-1]["setting"], shown, flush=True)
+    if options.write:
+        write_json(RESULTS, {"rows": rows})
+
+
+if __name__ == "__main__":
+    main()
