@@ -33,28 +33,31 @@ def settings(crops: list[int], preset: str) -> dict[str, dict[str, Any]]:
     return runs | {f"e{short}": {"cam.epochs": short}, f"e{2 * cam.epochs}": {"cam.epochs": 2 * cam.epochs}}
 
 
-def cells_of_objects(run: Run) -> float:
-    """Return the median number of cells, at scale 1, that a class covers in an image of the seed split."""
+def cells_of_objects(run: Run, long_side: int) -> float:
+    """Return the median number of cells, at scale 1, that a class covers in an image of the seed split.
+
+    Args:
+        long_side: of the images at scale 1; 0 is their own, which is the paper's.
+    """
     dataset, config = run.dataset(), run.config
     stride, found = config.cam.output_stride, []
     for image_id in dataset.ids(config.data.seed_split):
         mask = dataset.mask(image_id)
-        height, width = (-(-side // stride) for side in inner_size(mask.shape, config.inference.long_side))
+        height, width = (-(-side // stride) for side in inner_size(mask.shape, long_side))
         counts = np.bincount(mask.ravel(), minlength=256)[1:255]
         found += [n / mask.size * height * width for n in counts if n]
-    return float(np.median(found))
+    return round(float(np.median(found)), 1)
 
 
-def measure(preset: str, root: str, folder: Path, name: str, changed: dict[str, Any]) -> list[dict[str, Any]]:
+def measure(run: Run) -> list[dict[str, Any]]:
     """Train and measure the baseline of one setting; return its rows."""
-    run = open_run(preset, str(folder / name), root, 0, changed)
     prepare_data(run)
     train_cam(run)
     rows = [row for row in infer_cams(run)["rows"] if row["metric"] == "classifier/mAP"]
     rows += [row for row in evaluate_seeds(run)["rows"] if row["metric"].removeprefix("seed/") in METRICS]
     cam = run.config.cam
-    setting = {"crop": cam.crop, "epochs": cam.epochs, "backbone": cam.backbone, "run": name}
-    setting["cells"] = round(cells_of_objects(run), 1)
+    setting = {"crop": cam.crop, "epochs": cam.epochs, "backbone": cam.backbone, "run": run.folder.name}
+    setting["cells"] = cells_of_objects(run, run.config.inference.long_side)
     return [row | {"setting": setting} for row in rows]
 
 
@@ -70,11 +73,12 @@ def main() -> None:
     runs = settings(options.crops, options.preset)
     rows = []
     for name in options.only or runs:
-        rows += measure(options.preset, options.data_root, options.folder.resolve(), name, runs[name])
+        run = open_run(options.preset, str(options.folder.resolve() / name), options.data_root, 0, runs[name])
+        rows += measure(run)
         shown = {row["metric"]: round(row["value"], 4) for row in rows if row["setting"]["run"] == name}
         print(name, rows[-1]["setting"], shown, flush=True)
     if options.write:
-        write_json(RESULTS, {"rows": rows})
+        write_json(RESULTS, {"rows": rows, "paper_cells": cells_of_objects(run, 0)})
 
 
 if __name__ == "__main__":

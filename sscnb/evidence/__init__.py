@@ -8,6 +8,7 @@ from sscnb.evidence.explorer import write_explorer
 from sscnb.evidence.figures import overlay_mask
 from sscnb.evidence.hours import check_table, hours_table
 from sscnb.evidence.memory import estimate_step
+from sscnb.evidence.premise import premise_table
 from sscnb.evidence.report import describe_rows, ladder_table, mean_and_deviation, reference_rows, write_report
 from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table, segmentation_table
 
@@ -29,6 +30,7 @@ __all__ = [
     "overlay_mask",
     "paper",
     "pipeline_table",
+    "premise_table",
     "prepare_step",
     "reference_rows",
     "segmentation_table",

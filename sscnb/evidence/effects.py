@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sscnb.evidence import paper
-from sscnb.evidence.report import markdown_table, own_split, value_text
+from sscnb.evidence.report import by_rule, markdown_table, own_split, value_text
 from sscnb.settings import SWEEPS, VARIANTS, load_config, sweep
 
 Rows = Sequence[dict[str, Any]]
@@ -17,16 +17,17 @@ Sets = Mapping[str, Rows]
 def sweep_table(sets: Sets) -> str:
     """Return the values of Fig. 7, what the paper says of each, and measured seed mIoU, as Markdown."""
     printed = paper.load_sweep().set_index(["parameter", "value"])
-    head = ["parameter", "value", "paper", *sets]
+    columns_of = by_rule(sets)
+    head = ["parameter", "value", "paper", *columns_of]
     lines = []
     for parameter, values in SWEEPS.items():
-        columns = [_sweep(parameter, rows) for rows in sets.values()]
+        columns = [_sweep(parameter, rows, f"seed/{rule}mIoU") for rule, rows in columns_of.values()]
         for value in values:
             verdict = (
                 "chosen" if printed.chosen[parameter, value] else "good" if printed.good[parameter, value] else "lower"
             )
             lines.append([parameter, f"{value:g}", verdict, *(column[value] for column in columns)])
-    return markdown_table(head, lines, numbers=len(sets))
+    return markdown_table(head, lines, numbers=len(columns_of))
 
 
 def effects_table(sets: Sets) -> str:
@@ -38,22 +39,22 @@ def effects_table(sets: Sets) -> str:
         for name in [name for name in changed if name not in swept]:
             base, _, change = name.partition("@")
             seeds = _shared_seeds(rows, (base, name))
-            metrics = ("seed/mIoU", "seed/over")
+            metrics = ("seed/mIoU", "seed/tuned_mIoU", "seed/over")
             values = [_of_seeds(rows, metric, variant, seeds) for metric in metrics for variant in (base, name)]
             lines.append([title, VARIANTS[base].title, f"`{change}`", *values])
-    head = ["data", "variant", "change", "mIoU without", "with", "over without", "with"]
-    return markdown_table(head, lines, numbers=4) if lines else "None yet."
+    head = ["data", "variant", "change", "mIoU without", "with", "mIoU, tuned, without", "with", "over without", "with"]
+    return markdown_table(head, lines, numbers=6) if lines else "None yet."
 
 
 def _names(parameter: str, rows: Rows) -> dict[float, str]:
     return sweep(parameter, load_config(rows[0]["preset"])) if rows else dict.fromkeys(SWEEPS[parameter], "")
 
 
-def _sweep(parameter: str, rows: Rows) -> dict[float, str]:
-    """Return the seed mIoU of each of a parameter's values, over the seeds that all of the measured ones have."""
+def _sweep(parameter: str, rows: Rows, metric: str) -> dict[float, str]:
+    """Return a metric of each of a parameter's values, over the seeds that all of the measured ones have."""
     names = _names(parameter, rows)
     seeds = _shared_seeds(rows, names.values())
-    return {value: _of_seeds(rows, "seed/mIoU", name, seeds) for value, name in names.items()}
+    return {value: _of_seeds(rows, metric, name, seeds) for value, name in names.items()}
 
 
 def _shared_seeds(rows: Rows, variants: Iterable[str]) -> set[int]:

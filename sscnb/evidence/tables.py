@@ -11,7 +11,7 @@ import pandas as pd
 from torch import nn
 
 from sscnb.evidence import paper
-from sscnb.evidence.report import NOT_RUN, ladder_table, markdown_table, own_split, value_text
+from sscnb.evidence.report import NOT_RUN, by_rule, ladder_table, markdown_table, own_split, value_text
 from sscnb.method import ReconstructionNet
 from sscnb.settings import LADDER, VARIANTS
 
@@ -159,14 +159,15 @@ def _comparison(number: int) -> str:
 
 
 def _seed_table(sets: Sets) -> str:
-    head = ["data", "method", "seed", "with IRN, no CRF", "with IRN, dense CRF"]
+    head = ["data", "method", "seed, fixed", "seed, tuned", "with IRN, no CRF", "with IRN, dense CRF"]
     lines = []
     for title, rows in sets.items():
         variants = [v for v in LADDER if own_split(rows, "seed/mIoU", variant=v)]
         for variant in variants or ["ssc"]:
             masks = [_value(rows, "pseudo/mIoU", variant=variant, crf=crf) for crf in ("none", "dense")]
-            lines.append([title, VARIANTS[variant].title, _value(rows, "seed/mIoU", variant=variant), *masks])
-    return markdown_table(head, lines, numbers=3)
+            seeds = [_value(rows, f"seed/{rule}mIoU", variant=variant) for rule in ("", "tuned_")]
+            lines.append([title, VARIANTS[variant].title, *seeds, *masks])
+    return markdown_table(head, lines, numbers=4)
 
 
 def _of_table(number: int, rows: Rows) -> Rows:
@@ -180,10 +181,10 @@ def _of_table(number: int, rows: Rows) -> Rows:
 def _errors_table(sets: Sets) -> str:
     """Tabulate in which direction the seeds of the ladder fail, and what the best threshold would have given."""
     head = ["data", "method", "over-activation", "under-activation", "mIoU at the best threshold"]
-    metrics = ("seed/over", "seed/under", "seed/best_mIoU")
+    metrics = ("seed/{}over", "seed/{}under", "seed/best_mIoU")
     lines = [
-        [title, VARIANTS[v].title, *(_value(rows, metric, variant=v) for metric in metrics)]
-        for title, rows in sets.items()
+        [title, VARIANTS[v].title, *(_value(rows, metric.format(rule), variant=v) for metric in metrics)]
+        for title, (rule, rows) in by_rule(sets).items()
         for v in LADDER
         if own_split(rows, "seed/mIoU", variant=v)
     ]
@@ -192,9 +193,10 @@ def _errors_table(sets: Sets) -> str:
 
 
 def _loss_table(sets: Sets) -> str:
-    head = ["reconstruction loss", "paper: VOC 2012 train", *sets]
+    columns = by_rule(sets)
+    head = ["reconstruction loss", "paper: VOC 2012 train", *columns]
     lines = [
-        [name, f"{value:.1f}", *(_value(rows, "seed/mIoU", variant=variant) for rows in sets.values())]
+        [name, f"{value:.1f}", *(_value(rows, f"seed/{rule}mIoU", variant=variant) for rule, rows in columns.values())]
         for (variant, name), value in zip(LOSSES.items(), paper.load(8)["miou"], strict=True)
     ]
     return markdown_table(head, lines, numbers=len(head) - 1)

@@ -61,9 +61,10 @@ def test_other_methods_have_their_work_supervision_and_backbone():
 def test_seeds_and_pseudo_masks_of_table_ii():
     rows = [row("seed/mIoU", 0.5), row("pseudo/mIoU", 0.6, crf="dense"), row("pseudo/mIoU", 0.55, crf="none")]
     rows += [row("seed/mIoU", 0.3, "baseline", seed) for seed in (0, 1)]
+    rows += [row("seed/tuned_mIoU", 0.52)]
     table = lines(evidence_table(2, {"this run": rows}))
-    assert table[-2] == ["this run", "baseline", "30.0 ± 0.0", "not run", "not run"]
-    assert table[-1] == ["this run", "+ DRS + CDR + ASM (SSC)", "50.0", "55.0", "60.0"]
+    assert table[-2] == ["this run", "baseline", "30.0 ± 0.0", "not run", "not run", "not run"]
+    assert table[-1] == ["this run", "+ DRS + CDR + ASM (SSC)", "50.0", "52.0", "55.0", "60.0"]
 
 
 def test_segmentations_stand_in_the_table_of_their_data_and_backbone():
@@ -125,7 +126,7 @@ def test_effects_are_variants_with_a_change_that_is_no_sweep_beside_equal_seeds(
     rows = [row("seed/mIoU", value, name) for name, value in {"drs": 0.4, change: 0.45, swept: 0.3}.items()]
     rows += [row("seed/over", value, name) for name, value in {"drs": 0.2, change: 0.1}.items()]
     rows += [row("seed/mIoU", 0.9, "drs", seed=1)]
-    expected = ["x", "+ DRS", '`cam.fidelity="released"`', "40.0", "45.0", "20.0", "10.0"]
+    expected = ["x", "+ DRS", '`cam.fidelity="released"`', "40.0", "45.0", *["not run"] * 2, "20.0", "10.0"]
     assert lines(effects_table({"x": rows}))[2:] == [expected]
     assert effects_table({"x": []}) == "None yet."
 

@@ -89,3 +89,29 @@ def sweep_curves(table: pd.DataFrame, column: str) -> Figure:
     axes[0][0].set_ylabel("seed mIoU (%)")
     figure.tight_layout()
     return figure
+
+
+def premise_curves(table: pd.DataFrame, here: int, paper_cells: float, epochs: int) -> Figure:
+    """Draw over- and under-activation and the best threshold against the cells that an object covers.
+
+    Args:
+        table: of `premise_table`.
+        here: crop of this run, whose point is ringed where it is in the table.
+        paper_cells: where the paper's geometry lies; dotted.
+        epochs: of the runs that are joined by a line; those of other schedules stand beside it, hollow.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.8), layout="constrained")
+    line = table[table["epochs"] == epochs].sort_values("cells")
+    others, own = table[table["epochs"] != epochs], line[line["crop"] == here]
+    panels = (("over", "over-activation"), ("under", "under-activation")), (("best_threshold", "best threshold"),)
+    for axis, columns in zip(axes, panels, strict=True):
+        for colour, (column, title) in zip(COLOURS, columns, strict=False):
+            axis.plot(line["cells"], line[column], marker="o", markersize=4, color=colour, label=title)
+            axis.plot(others["cells"], others[column], "o", markersize=4, color=colour, fillstyle="none")
+            axis.plot(own["cells"], own[column], "o", markersize=10, color=colour, fillstyle="none")
+        axis.axvline(paper_cells, color="0.5", linestyle=":", linewidth=1)
+        axis.set(xlabel="cells that an object covers", xlim=(0, None), ylim=(0, None))
+    axes[0].set_ylabel("%")
+    axes[0].legend(frameon=False)
+    axes[1].set_ylabel("best threshold")
+    return figure
