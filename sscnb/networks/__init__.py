@@ -3,6 +3,7 @@
 from sscnb.networks.backbones import Backbone, build_backbone
 from sscnb.networks.checkpoints import Trunk, load_checkpoint, load_state
 from sscnb.networks.device import device, device_name, placed, products_in
+from sscnb.networks.folding import folded
 from sscnb.networks.tensors import to_image, to_tensor
 from sscnb.networks.training import Schedule, fit
 from sscnb.networks.training_data import UNTRUSTED, TrainingImages
@@ -18,6 +19,7 @@ __all__ = [
     "device",
     "device_name",
     "fit",
+    "folded",
     "load_checkpoint",
     "load_state",
     "placed",

@@ -20,6 +20,7 @@ from sscnb.networks import (
     device,
     device_name,
     fit,
+    folded,
     load_checkpoint,
     load_state,
     placed,
@@ -115,7 +116,7 @@ def load_cam_net(run: Run, variant: str, seed: int) -> CAMNet:
     Raises:
         UserError: it has not been trained, or with other settings.
     """
-    return placed(load_objective(run, variant, seed).net)
+    return placed(folded(load_objective(run, variant, seed).net))
 
 
 def load_objective(run: Run, variant: str, seed: int) -> Objective:

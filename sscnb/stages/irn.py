@@ -20,6 +20,7 @@ from sscnb.networks import (
     device,
     device_name,
     fit,
+    folded,
     load_checkpoint,
     load_state,
     placed,
@@ -209,7 +210,7 @@ def load_irn(run: Run, variant: str, seed: int, crf: str = "") -> IRN:
     state = load_checkpoint(path, stage.hash)["model"]
     objective = RelationObjective(_build_net(run.config.irn), run.config.irn)
     load_state(objective, state, path, optional=_NOT_SAVED)
-    return placed(objective.net.eval())
+    return placed(folded(objective.net))
 
 
 def resized(image: np.ndarray, long_side: int) -> np.ndarray:

@@ -9,7 +9,17 @@ from torch import nn
 from sscnb.datasets import Dataset
 from sscnb.errors import UserError
 from sscnb.files import read_json
-from sscnb.networks import UNTRUSTED, Schedule, TrainingImages, device_name, fit, load_checkpoint, load_state, placed
+from sscnb.networks import (
+    UNTRUSTED,
+    Schedule,
+    TrainingImages,
+    device_name,
+    fit,
+    folded,
+    load_checkpoint,
+    load_state,
+    placed,
+)
 from sscnb.segmentation import (
     CoTrainingObjective,
     DeepLabV2,
@@ -132,7 +142,7 @@ def load_net(folder: Path, settings: SegmentationSettings, num_labels: int, conf
     objective, net = nn.Module(), build_net(settings, num_labels, weights="random")
     objective.net = net
     load_state(objective, state, path)
-    return placed(net.eval())
+    return placed(folded(net))
 
 
 def load_network(folder: Path) -> tuple[nn.Module, SegmentationSettings, list[str]]:
