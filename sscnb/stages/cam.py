@@ -12,6 +12,7 @@ from tqdm import tqdm
 from sscnb.datasets import Dataset, image_size, inner_size, pyramid
 from sscnb.evaluation import image_accuracy, mean_average_precision
 from sscnb.files import replacing
+from sscnb.locks import locks_given_back
 from sscnb.method import CAMNet, Objective, build_objective, build_optimizers, scale_maps
 from sscnb.networks import (
     Schedule,
@@ -48,6 +49,7 @@ def cam_stage(run: Run, variant: str, seed: int) -> Stage:
     return run.stage(run.cam_folder(variant, seed), "cam", settings, variant=variant, seed=seed)
 
 
+@locks_given_back()
 def train_cam(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:
     """Train the CAM network of a variant (Eq. 10); goes on from the last whole epoch after an interruption.
 
@@ -135,6 +137,7 @@ def load_objective(run: Run, variant: str, seed: int) -> Objective:
     return objective.eval()
 
 
+@locks_given_back()
 def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:
     """Store the maps that the training images' CAMs (Eq. 1) are made of, and measure the classifier on `val`.
 
