@@ -9,13 +9,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sscnb import __version__
 from sscnb.commands import data as cli_data
 from sscnb.errors import UserError, system_errors
 from sscnb.files import read_json, user_path
-from sscnb.settings import PRESETS, find_variant
+from sscnb.settings import PRESETS, find_variant, load_config
 
 if TYPE_CHECKING:
     from sscnb.stages import Run
@@ -103,12 +104,27 @@ def _open(options: argparse.Namespace) -> "Run":
         folder = project_root() / user_path(options.run_dir)
         if options.run_dir and (folder / "run.json").is_file():  # it goes on as it was
             options.preset = read_json(folder / "run.json", {"preset": str})["preset"]
-            last = folder / "reproduce.json"
-            kept = read_json(last, {"overrides": dict})["overrides"] if last.is_file() else {}
-            options.overrides = {**kept, **options.overrides}
+            options.overrides = {**_kept(folder, options.preset), **options.overrides}
         else:
             options.preset = "small"
     return open_run(options.preset, options.run_dir, options.data_root, options.seed or 0, options.overrides)
+
+
+def _kept(folder: Path, preset: str) -> dict[str, Any]:
+    """Return the overrides that a run folder was last reproduced with: none where only `run` has worked in it."""
+    path = folder / "reproduce.json"
+    if not os.path.lexists(path):
+        return {}
+    try:
+        kept = read_json(path, {"overrides": dict})["overrides"]
+        load_config(preset, kept)
+    except UserError as error:
+        why = str(error).partition(" Delete it")[0].rstrip(".")
+        raise UserError(
+            f"{path} does not tell how the run was made ({why}). Name that, and it is written anew: --preset {preset}, "
+            "and --overrides if there were any."
+        ) from error
+    return kept
 
 
 def _gpus() -> int:

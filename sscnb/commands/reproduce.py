@@ -12,7 +12,7 @@ from typing import Any
 
 from sscnb.errors import UserError
 from sscnb.files import write_json
-from sscnb.locks import Lock
+from sscnb.locks import Lock, locks_given_back
 from sscnb.stages import Run, look, project_root, stamp_code
 
 PATIENCE = 20.0  # seconds between being asked to stop and being made to
@@ -76,11 +76,9 @@ def _records(run: Run, dry_run: bool) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
         return
-    lock = Lock(run.folder).acquire()
-    try:
+    with locks_given_back():
+        Lock(run.folder).acquire()
         yield run.folder
-    finally:
-        lock.release()
 
 
 def check_there(run: Run, root: Path, page: Path | None) -> None:
@@ -103,15 +101,19 @@ def run_group(command: Sequence[str], folder: Path) -> int:
     Who asks this process alone to stop, as a scheduler does, stops the jobs too: first kindly, after `PATIENCE`
     seconds for good.
     """
-    process = subprocess.Popen(command, cwd=folder, start_new_session=True)
+    started: list[subprocess.Popen] = []
     asked: list[int] = []
 
     def hand_on(number: int, _: object) -> None:
         asked.append(number)
-        _signal_group(process.pid, number)
+        for process in started:
+            _signal_group(process.pid, number)
 
     before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        started.append(process := subprocess.Popen(command, cwd=folder, start_new_session=True))
+        if asked:  # while it was started
+            _signal_group(process.pid, asked[0])
         while True:
             try:
                 code = process.wait(timeout=1.0 if not asked else PATIENCE)
@@ -122,7 +124,8 @@ def run_group(command: Sequence[str], folder: Path) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _signal_group(process.pid, signal.SIGKILL)  # what outlived the leader
+        for process in started:
+            _signal_group(process.pid, signal.SIGKILL)  # what outlived the leader
     return -asked[0] if asked else code
 
 

@@ -90,10 +90,17 @@ def save_checkpoint(
 
 @dataclass(frozen=True)
 class Trunk:
-    """The checkpoint of another training that one begins with, since both are the same until there."""
+    """The checkpoint of another training that one begins with, since both are the same until there.
+
+    Attributes:
+        epochs: how many it has behind it.
+        lacks: parts of the model that only the one that begins has; each has an optimiser, behind the others.
+    """
 
     path: Path
     config_hash: str
+    epochs: int
+    lacks: tuple[str, ...] = ()
 
 
 def resume(
@@ -110,23 +117,25 @@ def resume(
         trunk: is loaded where `path` is not there. What it lacks, such as a decoder and its optimiser, stays new.
 
     Raises:
-        UserError: as `load_checkpoint` and `load_state`.
+        UserError: as `load_checkpoint` and `load_state`, or the history is not that of the epochs until there.
     """
-    optional, own = tuple(exclude), path.is_file()
-    if not own:
+    lacks: tuple[str, ...] = ()
+    epochs = None
+    if not path.is_file():
         if trunk is None:
             return []
-        path, config_hash = trunk.path, trunk.config_hash
-        optional += tuple(f"{name}." for name, _ in model.named_children())
+        path, config_hash, lacks, epochs = trunk.path, trunk.config_hash, trunk.lacks, trunk.epochs
     checkpoint = load_checkpoint(path, config_hash)
-    load_state(model, checkpoint["model"], path, optional=optional)
+    load_state(model, checkpoint["model"], path, optional=(*exclude, *(f"{part}." for part in lacks)))
     try:
-        scalers = _scalers(optimizers)
-        states = checkpoint["optimizers"]
-        theirs = len(optimizers) if own else len(states) - len(scalers)
-        for part, state in zip([*optimizers[:theirs], *scalers], states, strict=True):
+        parts = [*optimizers[: len(optimizers) - len(lacks)], *_scalers(optimizers)]
+        for part, state in zip(parts, checkpoint["optimizers"], strict=True):
             part.load_state_dict(state)
-        return checkpoint["history"]
+        history = checkpoint["history"]
+        numbers = [epoch["epoch"] for epoch in history if "seconds" in epoch]
+        if numbers != list(range(len(history) if epochs is None else epochs)):
+            raise ValueError(f"it tells of epochs {numbers}")
+        return history
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"checkpoint {path} lacks what a training goes on from ({error}). Delete it.") from error
 

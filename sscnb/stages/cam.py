@@ -12,6 +12,7 @@ from tqdm import tqdm
 from sscnb.datasets import Dataset, image_size, inner_size, pyramid
 from sscnb.evaluation import image_accuracy, mean_average_precision
 from sscnb.files import replacing
+from sscnb.locks import locks_given_back
 from sscnb.method import CAMNet, Objective, build_objective, build_optimizers, scale_maps
 from sscnb.networks import (
     Schedule,
@@ -49,6 +50,7 @@ def cam_stage(run: Run, variant: str, seed: int) -> Stage:
     return run.stage(run.cam_folder(variant, seed), "cam", settings, variant=variant, seed=seed)
 
 
+@locks_given_back()
 def train_cam(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:
     """Train the CAM network of a variant (Eq. 10); goes on from the last whole epoch after an interruption.
 
@@ -102,11 +104,13 @@ def train_cam(run: Run, variant: str = "baseline", seed: int | None = None) -> R
 
 def _trunk(run: Run, variant: str, seed: int) -> Trunk | None:
     """Return what the training of a variant may begin with, where it is there."""
+    decoder = bool(find_variant(variant, run.config)[0].reconstruction)
     for name, epochs in trunks(variant, run.config):
         stage = cam_stage(run, name, seed)
         path = stage.folder / f"after{epochs}.pt"
         if path.is_file():
-            return Trunk(path, stage.hash)
+            has_one = bool(find_variant(name, run.config)[0].reconstruction)
+            return Trunk(path, stage.hash, epochs, lacks=("decoder",) if decoder and not has_one else ())
     return None
 
 
@@ -136,6 +140,7 @@ def load_objective(run: Run, variant: str, seed: int) -> Objective:
     return objective.eval()
 
 
+@locks_given_back()
 def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:
     """Store the maps that the training images' CAMs (Eq. 1) are made of, and measure the classifier on `val`.
 
@@ -152,12 +157,13 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
     settings = {k: v for k, v in settings_dict(inference).items() if k in ("scales", "flip", "long_side")}
     settings = {"inference": settings, "cam": trained.hash}
     stage = run.stage(folder, "cams", settings, variant=variant, seed=seed, split=run.config.data.val_split)
-    if stage.done():
+    ids = _ids_with_cams(run)
+    if stage.done() and stage.load()["files"].keys() >= {f"{i}.npz" for i in ids}:  # earlier ones lack those of `val`
         return stage.load()
     net = load_cam_net(run, variant, seed)
     stage.begin()
     with products_in(config.cam.precision, device()):
-        files = _write_cams(run, net, folder, config, f"CAMs {variant} seed {seed}")
+        files = _write_cams(run, net, ids, folder, config, f"CAMs {variant} seed {seed}")
         stage.meet()
         if not is_main():
             return stage.wait()
@@ -165,11 +171,16 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
     return stage.finish(values, device=device_name(), files=files)
 
 
-def _write_cams(run: Run, net: CAMNet, folder: Path, config: Config, title: str) -> list[Path]:
-    """Write the CAMs of the splits for training, seeds and, to choose a threshold on, validation; return the files."""
-    dataset, data, inference = run.dataset(), run.config.data, config.inference
+def _ids_with_cams(run: Run) -> list[str]:
+    """Return the images of the splits for training, seeds and, to choose a threshold on, validation."""
+    dataset, data = run.dataset(), run.config.data
     splits = [data.train_split, data.seed_split, *([data.val_split] if data.val_split in dataset.splits else [])]
-    ids = list(dict.fromkeys(image_id for split in splits for image_id in dataset.ids(split)))
+    return list(dict.fromkeys(image_id for split in splits for image_id in dataset.ids(split)))
+
+
+def _write_cams(run: Run, net: CAMNet, ids: list[str], folder: Path, config: Config, title: str) -> list[Path]:
+    """Write the CAMs of images and return their files."""
+    dataset, inference = run.dataset(), config.inference
     for batch, images in _batches(dataset, ids, inference, inference.scales, title, folder):
         maps = [of_scale.cpu() for of_scale in scale_maps(net, images, flip=inference.flip)[1]]
         size = inner_size(image_size(dataset.image_path(batch[0])), inference.long_side)

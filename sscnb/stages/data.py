@@ -8,6 +8,7 @@ import numpy as np
 from sscnb.datasets import Dataset, check_images, link_subset
 from sscnb.datasets.scenes import scene_files, write_scenes
 from sscnb.files import made_again, user_path
+from sscnb.locks import locks_given_back
 from sscnb.method import adopt_superpixels, read_superpixels, segment_files
 from sscnb.ranks import is_main, local_ranks, share
 from sscnb.settings import settings_dict
@@ -16,6 +17,7 @@ from sscnb.stages.run import Run
 from sscnb.stages.stage import Result
 
 
+@locks_given_back()
 def prepare_data(run: Run) -> Result:
     """Make or link the data set, look at every file once, and count classes per split."""
     stage = run.stage(run.folder / "data", "data", {"data": settings_dict(run.config.data), "root": run.data_root})
@@ -43,6 +45,7 @@ def prepare_data(run: Run) -> Result:
     return stage.finish(sizes, files=made, counts=counts, classes=list(dataset.classes), content=content)
 
 
+@locks_given_back()
 def make_superpixels(run: Run) -> Result:
     """Segment every training image into at most `max_regions` superpixels, or take over those of `superpixels.folder`.
 

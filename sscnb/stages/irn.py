@@ -13,6 +13,7 @@ from tqdm import tqdm
 from sscnb.datasets import IGNORE, Dataset, Sample, resize_long, save_mask
 from sscnb.errors import UserError, nearest
 from sscnb.files import made_again, replacing
+from sscnb.locks import locks_given_back
 from sscnb.networks import (
     Schedule,
     TrainingImages,
@@ -52,6 +53,7 @@ def crf_choice(run: Run, crf: str = "") -> str:
     return crf
 
 
+@locks_given_back()
 def make_ir_labels(run: Run, variant: str = "baseline", seed: int | None = None, crf: str = "") -> Result:
     """Write the training images' relation labels, made from the CAMs of a variant, as palette PNGs.
 
@@ -151,6 +153,7 @@ def irn_stage(run: Run, variant: str, seed: int, crf: str = "") -> Stage:
     return run.stage(folder, "irn", settings, variant=variant, seed=seed, crf=crf)
 
 
+@locks_given_back()
 def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf: str = "") -> Result:
     """Train the relation network on the relation labels of a variant; goes on from the last whole epoch.
 

@@ -17,6 +17,7 @@ from sscnb.evaluation import (
     foreground_errors,
 )
 from sscnb.files import made_again
+from sscnb.locks import locks_given_back
 from sscnb.networks import device_name
 from sscnb.ranks import is_main, share
 from sscnb.refinement import require_crf
@@ -28,6 +29,7 @@ from sscnb.stages.segmentation import INFERENCE, NOTEBOOK, load_segmentation, se
 from sscnb.stages.stage import NotFinished, Result, Stage
 
 
+@locks_given_back()
 def predict_split(
     run: Run, source: str = "baseline", seed: int | None = None, split: str = "", crf: str = ""
 ) -> Result:
@@ -60,6 +62,7 @@ def predict_split(
     return stage.finish({"predicted/images": len(ids)}, device=device_name(), files=files)
 
 
+@locks_given_back()
 def evaluate_segmentation(
     run: Run, source: str = "baseline", seed: int | None = None, split: str = "", crf: str = ""
 ) -> Result:

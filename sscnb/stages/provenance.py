@@ -3,11 +3,13 @@
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
 from sscnb.settings import settings_hash
 
@@ -43,13 +45,16 @@ def _commit() -> str:
 
 
 def stamp_code(folder: Path) -> Path:
-    """Write a hash of the package's source into `code.json` of a folder, if it differs from the one there.
+    """Write a hash of the package's source into `code.json` of a folder, if it is not what is there.
 
-    The DAG takes the file as an input of the notebooks, so that they are executed again after a change in the package.
+    The DAG takes the file as an input of the notebooks, so that they are executed again after a change in the package,
+    and where it is not known any more with which one they were.
     """
     source = Path(__file__).parents[1]
     files = {str(p.relative_to(source)): p.read_text(encoding="utf-8") for p in sorted(source.rglob("*.py"))}
     code, path = settings_hash(files), folder / "code.json"
-    if not path.is_file() or read_json(path) != code:
-        write_json(path, code)
+    with suppress(UserError):  # missing or damaged
+        if read_json(path) == code:
+            return path
+    write_json(path, code)
     return path

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from sscnb.datasets import read_mask, save_mask
 from sscnb.evaluation import BoundaryIoU, ConfusionMatrix, ThresholdCurve
 from sscnb.files import made_again, replacing
+from sscnb.locks import locks_given_back
 from sscnb.networks import device, device_name, products_in, to_tensor
 from sscnb.ranks import is_main, share
 from sscnb.refinement import IRN, confidence_mask, edge_map, pseudo_mask, random_walk, walk_scores
@@ -27,6 +28,7 @@ from sscnb.stages.stage import Result
 WRITTEN_BY = "05_irn_refinement"
 
 
+@locks_given_back()
 def make_pseudo_masks(run: Run, variant: str = "baseline", seed: int | None = None, crf: str = "") -> Result:
     """Write pseudo-masks and confidence masks of the images that have CAMs: training split and seed split.
 
@@ -96,6 +98,7 @@ def walk(run: Run, net: IRN, variant: str, seed: int, image_id: str, steps: int 
     return edge, random_walk(cams, edge, radius=pseudo.radius, beta=pseudo.beta, steps=steps, tol=pseudo.tol)
 
 
+@locks_given_back()
 def evaluate_pseudo_masks(
     run: Run, variant: str = "baseline", seed: int | None = None, crf: str = "", split: str | None = None
 ) -> Result:

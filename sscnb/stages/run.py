@@ -211,7 +211,10 @@ def open_run(
             )
         if found["settings"] != _fixed(config):
             changed = difference(found["settings"], _fixed(config))
-            raise UserError(f"{folder} was made with other settings ({changed}). {_ELSEWHERE}")
+            raise UserError(
+                f"{folder} was made with other settings ({changed}). Name those as overrides, or choose another run "
+                "folder with run_dir."
+            )
         root = found["data_root"]
     if config.data.source == "scenes" and root:
         raise UserError(f"preset {preset!r} makes its own scenes and takes no data_root; preset 'folder' does.")

@@ -20,6 +20,7 @@ from sscnb.evaluation import (
     foreground_errors,
     seed_from_activation,
 )
+from sscnb.locks import locks_given_back
 from sscnb.method import full_activation, grid_activation
 from sscnb.ranks import is_main
 from sscnb.settings import find_variant
@@ -93,6 +94,7 @@ def _read_cams(
     return maps, stored["classes"], tuple(stored["size"].tolist()), int(stored["stride"])
 
 
+@locks_given_back()
 def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None, split: str | None = None) -> Result:
     """Measure the seeds of a split: at the fixed threshold, and along the whole threshold curve.
 

@@ -9,6 +9,7 @@ from torch import nn
 from sscnb.datasets import Dataset
 from sscnb.errors import UserError
 from sscnb.files import read_json
+from sscnb.locks import locks_given_back
 from sscnb.networks import (
     UNTRUSTED,
     Schedule,
@@ -59,6 +60,7 @@ def segmentation_stage(run: Run, source: str, seed: int, crf: str = "") -> Stage
     return run.stage(run.segmentation_folder(source, seed, crf), "segmentation", settings, **labels)
 
 
+@locks_given_back()
 def train_segmentation(run: Run, source: str = "baseline", seed: int | None = None, crf: str = "") -> Result:
     """Train the segmentation network; goes on from the last whole epoch after an interruption.
 

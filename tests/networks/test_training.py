@@ -368,9 +368,9 @@ def test_the_scale_of_fp16s_losses_is_kept_with_the_optimisers(tmp_path):
     scaler.scale(net(torch.full((1, 1), torch.inf)).sum()).backward()
     scaler.step(optimizers[0].optimizer)  # skipped, since the gradient is not finite
     scaler.update()
-    save_checkpoint(tmp_path / "c.pt", net, optimizers, [{"epoch": 0}], "hash")
+    save_checkpoint(tmp_path / "c.pt", net, optimizers, [{"epoch": 0, "seconds": 1.0}], "hash")
     other, optimizers, scaler = state()
-    assert resume(tmp_path / "c.pt", other, optimizers, "hash") == [{"epoch": 0}]
+    assert resume(tmp_path / "c.pt", other, optimizers, "hash") == [{"epoch": 0, "seconds": 1.0}]
     assert scaler.get_scale() == 32.0 and torch.equal(other.weight, net.weight)
 
 

@@ -21,8 +21,9 @@ from sscnb.networks.tensors import to_tensor
 from sscnb.settings.config import load_config
 from sscnb.stages.cam import cam_stage, infer_cams, load_cam_net, load_objective, train_cam
 from sscnb.stages.data import make_superpixels, prepare_data
-from sscnb.stages.run import open_run
+from sscnb.stages.run import only_looking, open_run
 from sscnb.stages.seeds import evaluate_seeds, load_cams, load_grid_cams
+from sscnb.stages.stage import NotFinished
 
 SMALL = {
     "data.scenes.size": 64,
@@ -105,6 +106,25 @@ def test_cams_are_those_of_the_trained_network(finished):
         grid, _ = load_grid_cams(finished, "baseline", 0, image_id, (16, 16))
         coarse = F.interpolate(expected[None], size=(16, 16), mode="bilinear", align_corners=False)[0]
         np.testing.assert_allclose(grid, class_activation(coarse).numpy(), atol=1e-5)
+
+
+def test_cams_of_a_run_that_has_none_of_val_are_completed(run):
+    """As runs had them before thresholds were chosen on `val`."""
+    folder = run.cam_folder("baseline") / "cams"
+    before = infer_cams(run)
+    of_val = [f"{i}.npz" for i in run.dataset().ids("val")]
+    for name in of_val:
+        (folder / name).unlink()
+        del before["files"][name]
+    (folder / "results.json").write_text(json.dumps(before))
+    (run.cam_folder("baseline") / "seeds/results.json").unlink()
+    kept = folder / f"{run.dataset().ids('train')[0]}.npz"
+    written = kept.stat().st_mtime_ns
+    with pytest.raises(NotFinished):
+        infer_cams(only_looking(run))
+    assert infer_cams(run)["files"].keys() == {*before["files"], *of_val}
+    assert kept.stat().st_mtime_ns == written
+    assert "seed/tuned_mIoU" in values(evaluate_seeds(run))
 
 
 def test_cams_of_several_scales_and_a_long_side(run):

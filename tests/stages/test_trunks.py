@@ -1,5 +1,6 @@
 """Trainings that begin with another's: equal to the bit to those that go all the way themselves."""
 
+import re
 import shutil
 
 import pytest
@@ -45,6 +46,16 @@ def alone(tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="module")
+def begun(alone, tmp_path_factory):
+    """The run with what SSC may begin with, and no SSC."""
+    folder = tmp_path_factory.mktemp("begun") / "run"
+    shutil.copytree(alone.folder, folder, ignore=shutil.ignore_patterns("cam"))
+    for variant in ("drs", "drs+cdr"):
+        train_cam(staged(folder), variant)
+    return staged(folder)
+
+
 @pytest.mark.parametrize("before", [["drs"], ["drs", "drs+cdr"]])
 def test_a_training_that_begins_with_anothers_ends_as_if_alone(alone, tmp_path, before, monkeypatch):
     shutil.copytree(alone.folder, tmp_path / "run", ignore=shutil.ignore_patterns("cam"))
@@ -70,6 +81,49 @@ def test_one_of_other_settings_is_no_beginning(alone, tmp_path):
     (tmp_path / "run/cam/drs@cam.lr_backbone=0.02").rename(tmp_path / "run/cam/drs")
     with pytest.raises(UserError, match="belongs to configuration"):
         train_cam(run, "ssc")
+
+
+def _changed(change):
+    def rewrite(path):
+        content = torch.load(path, weights_only=True)
+        change(content)
+        torch.save(content, path)
+
+    return rewrite
+
+
+def _no_decoder(content):
+    content["model"] = {k: v for k, v in content["model"].items() if not k.startswith("decoder.")}
+
+
+DAMAGES = {
+    "half": lambda path: path.write_bytes(path.read_bytes()[:5000]),
+    "nothing learned": _changed(lambda content: content["model"].clear()),
+    "not finite": _changed(lambda content: content["model"]["net.classifier.weight"].fill_(float("nan"))),
+    "no decoder": _changed(_no_decoder),
+    "no optimiser of the decoder": _changed(lambda content: content["optimizers"].pop()),
+    "of other epochs": lambda path: shutil.copy(path.with_name("checkpoint.pt"), path),
+    "no history": _changed(lambda content: content.update(history=[])),
+    "a history of texts": _changed(lambda content: content.update(history=["0", "1"])),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_beginning_is_named_and_not_gone_on_from(begun, tmp_path, name):
+    shutil.copytree(begun.folder, tmp_path / "run")
+    path = tmp_path / "run/cam/drs+cdr/seed0/after2.pt"
+    DAMAGES[name](path)
+    with pytest.raises(UserError, match=f"checkpoint {re.escape(str(path))} .*[Dd]elete it"):
+        train_cam(staged(tmp_path / "run"), "ssc")
+
+
+def test_without_the_damaged_one_a_training_begins_with_less_or_nothing(begun, alone, tmp_path):
+    shutil.copytree(begun.folder, tmp_path / "run")
+    run = staged(tmp_path / "run")
+    (tmp_path / "run/cam/drs+cdr/seed0/after2.pt").unlink()
+    shutil.rmtree(tmp_path / "run/cam/drs")
+    train_cam(run, "ssc")
+    assert the_same(cam_stage(run, "ssc", 0), cam_stage(alone, "ssc", 0))
 
 
 def test_which_begin_with_which():
