@@ -1,4 +1,4 @@
-"""Stages of chapter 05: inter-pixel relation labels from CAMs, and the network that learns the relations."""
+"""Stages of chapter 5: inter-pixel relation labels from CAMs, and the network that learns the relations."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache

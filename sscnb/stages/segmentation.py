@@ -1,4 +1,4 @@
-"""Stage of chapter 06: train the segmentation network on pseudo-masks or true masks."""
+"""Stage of chapter 6: train the segmentation network on pseudo-masks or true masks."""
 
 from pathlib import Path
 from typing import Any
