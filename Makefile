@@ -1,10 +1,11 @@
+# make setup  .venv with all that the others need; they do it themselves when it has not been done
 # make book   set-up, every notebook, the book; prints the path of the landing page last
 # make test   set-up, all tests
 # make lint   set-up, ruff, mypy
 # make campaign  set-up, damaged files, wrong inputs, kills: half an hour, a table of counts at its end
 # make clean  removes _build and caches; never runs/, never .venv
 #
-# Needs Python 3.11 or newer and make, nothing else; the first four make .venv when there is none.
+# Needs Python 3.11 or newer and make, nothing else.
 # PYTHON=python3.12  another interpreter        CONSTRAINTS=       newest versions instead of the tested ones
 # PRESET=tiny        another preset             RUN=runs/mine      another run folder
 
@@ -21,22 +22,25 @@ NO_CRF = "'make book' goes without it (crf=none), as every result then says."
 # Asked of the installed package and not of the installation: one that was built may still not load.
 HAS_CRF = .venv/bin/python -c 'from sscnb.refinement import require_crf; require_crf()' >/dev/null 2>&1
 
-.PHONY: book test campaign lint clean FORCE
+.PHONY: setup book test campaign lint clean FORCE
 
-book: .venv/.installed
+setup: .venv/.installed
+	@test "$(MAKECMDGOALS)" != setup || echo "Ready. What is here and what is missing: .venv/bin/python -m sscnb doctor"
+
+book: setup
 	@if ! $(HAS_CRF); then \
 	  echo "No dense CRF here: relation labels are made without, with the override irn.crf=none."; \
 	  set -- --overrides '{"irn.crf": "none"}'; \
 	fi; \
 	.venv/bin/python -m sscnb reproduce $(if $(PRESET),--preset "$(PRESET)") --run-dir "$(RUN)" --book "$$@"
 
-test: .venv/.installed
+test: setup
 	@.venv/bin/python -m pytest -n 2 --dist loadgroup
 
-campaign: .venv/.installed
+campaign: setup
 	@PYTHONPATH=tests OMP_NUM_THREADS=1 .venv/bin/python -m campaign
 
-lint: .venv/.installed
+lint: setup
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m mypy
 

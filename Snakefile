@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sscnb.settings import load_config
 from sscnb.datasets import open_dataset
-from sscnb.settings import refined_variants, segmentation_sources, trunks
+from sscnb.settings import long_trunk, refined_variants, segmentation_sources
 
 ROOT = Path(workflow.basedir)
 RUN = Path(config["run_dir"])
@@ -55,11 +55,9 @@ SEGMENTATION = [
 
 
 def begins_with(wildcards):
-    """Return the results of the variant whose training this one's begins with, if that saves half of it or more."""
-    for name, epochs in trunks(wildcards.variant, SETTINGS):
-        if name in SETTINGS.variants and 2 * epochs >= SETTINGS.cam.epochs:  # fewer are not worth the waiting
-            return [f"{RUN}/cam/{name}/seed{wildcards.seed}/seeds/results.json"]
-    return []
+    """Return the results of the variant whose training this one's begins with."""
+    trunk = long_trunk(wildcards.variant, SETTINGS)
+    return [f"{RUN}/cam/{trunk[0]}/seed{wildcards.seed}/seeds/results.json"] if trunk else []
 
 
 def read_by(notebook):

@@ -26,10 +26,10 @@ from sscnb.evidence import (
     evidence_table,
     figures,
     frontier_table,
-    hours_table,
     ladder_table,
     paper,
     pipeline_table,
+    plan_table,
     reference_rows,
     sweep_table,
 )
@@ -82,7 +82,7 @@ def generated(run: Path) -> dict[str, str]:
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
-    parts |= {"voc_check.md": check_table(full_size), "hours.md": hours_table(full_size)}
+    parts |= {"voc_check.md": check_table(full_size), "hours.md": plan_table(full_size)}
     parts["campaign.md"] = campaign_table(ROOT / "book/results/campaign.json")
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
 

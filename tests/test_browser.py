@@ -199,7 +199,7 @@ def test_search_finds_the_random_walk(html, browser):
 
     found = "return [...document.querySelectorAll('#search-results li a')].map((a) => a.getAttribute('href'))"
     links = WebDriverWait(browser, 20).until(lambda window: window.execute_script(found))
-    assert any("try.html" in link for link in links)
+    assert any("walk.html" in link for link in links)
     assert any(link.endswith("api/refinement.html#sscnb.refinement.random_walk") for link in links)
 
 
@@ -244,7 +244,7 @@ def test_threshold_slider_cuts_the_seed(html, browser):
 
 
 def test_walk_slider_changes_the_picture(html, browser):
-    open_page(browser, html / "try.html")
+    open_page(browser, html / "walk.html")
     steps = browser.execute_script("return document.querySelector('.walk-explorer')?.dataset.steps")
     if not steps:
         pytest.skip("this book's run has no pictures of the random walk")

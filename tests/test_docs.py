@@ -230,3 +230,11 @@ def test_code_on_a_page_runs_and_agrees_with_what_is_written_out(page):
 def test_every_page_with_code_is_run():
     pages = [path.stem for path in PAGES if "## In code" in path.read_text(encoding="utf-8")]
     assert sorted(pages) == sorted(GIVEN)
+
+
+@pytest.mark.parametrize("page", [path for path in PAGES if path.name != "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_commands_are_those_of_the_environment_that_make_sets_up(page):
+    text = page.read_text(encoding="utf-8").replace("conda activate sscnb && pip install", "")
+    assert not re.findall(r"(?<!\.venv/bin/)(?:python -m \w+ [\w-]|accelerate launch|torchrun )", text)
+    assert not re.findall(r"(?<!\.venv/bin/python -m )pip install", text)
+    assert "/data/VOC2012" not in text  # one path, the one that `data voc` ends with

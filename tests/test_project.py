@@ -146,7 +146,7 @@ def make(clone: Path, *arguments: str, version="3.11.0", crf=0, pip=0, path=None
 
 def test_targets_are_verbs_only():
     targets = re.findall(r"^([A-Za-z][\w-]*):(?!=)", (ROOT / "Makefile").read_text(), re.M)
-    assert targets == ["book", "test", "campaign", "lint", "clean"]
+    assert targets == ["setup", "book", "test", "campaign", "lint", "clean"]
 
 
 def test_sets_itself_up_once_with_the_tested_versions(clone):
@@ -165,6 +165,15 @@ def test_sets_itself_up_once_with_the_tested_versions(clone):
     done, calls = make(clone, "lint")
     assert any("pip install" in c for c in calls) and not any("venv" in c for c in calls)
     assert calls[-2:] == ["-m ruff check .", "-m mypy"]
+
+
+def test_setup_alone_says_how_to_go_on(clone):
+    done, calls = make(clone, "setup")
+    assert done.returncode == 0 and any("pip install" in c for c in calls)
+    assert done.stdout.splitlines()[-1].startswith("Ready.")
+    again, calls = make(clone, "setup")
+    assert calls == [] and again.stdout == done.stdout.splitlines()[-1] + "\n"
+    assert "Ready." not in make(clone, "test")[0].stdout
 
 
 def test_goes_without_the_tested_versions(clone):

@@ -3,8 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from sscnb.evidence.claims import claims_table
 from sscnb.evidence.report import ladder_table, reference_rows
+from sscnb.settings import PRESETS
+from sscnb.stages import open_run
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,3 +41,26 @@ def test_notebooks_and_files_that_are_named_exist():
     notebooks = re.findall(r"`?(notebooks/\w+\.ipynb)", README)
     for name in notebooks + re.findall(r"`(sscnb/[\w/]+\.py|CITATION\.cff)`", README):
         assert (ROOT / name).is_file(), name
+
+
+def test_the_minutes_for_ones_own_photographs_are_those_of_the_rows():
+    """One network of the photographs that were measured, from superpixels to predictions."""
+    ways = {"superpixels": {}, "cam": {}, "cams": {}, "ir_labels": {"crf": "dense"}, "irn": {"crf": "dense"}}
+    ways |= {"pseudo": {"crf": "dense"}} | {stage: {"pseudo_crf": "dense"} for stage in ("segmentation", "predictions")}
+    rows = [row for row in reference_rows()["MSRC-21 photographs, masks corrected"] if row["preset"] == "folder"]
+    seconds = 0.0
+    for stage, labels in ways.items():
+        labels = {"stage": stage, **labels}
+        if stage != "superpixels":
+            labels |= {"variant": PRESETS["folder"].variants[0], "seed": 0}
+        found = [row for row in rows if all(row.get(key) == value for key, value in labels.items())]
+        seconds += found[0]["seconds"]
+    told = README.split("<!-- minutes -->")[1].split("<!-- /minutes -->")[0]
+    assert float(told) == pytest.approx(seconds / 60, abs=1)
+
+
+def test_the_masks_lie_where_it_says(photographs):
+    run = open_run("folder", "runs/mine", data_root=str(photographs))
+    (variant,) = run.config.variants
+    for folder in (run.segmentation_folder(variant) / "predictions", run.irn_folder(variant) / "pseudo_masks"):
+        assert f"`{folder.relative_to(ROOT)}/`" in README

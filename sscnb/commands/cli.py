@@ -172,7 +172,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--book", action="store_true", help="render the book as well and print its landing page")
     command.add_argument("--build-dir", default="_build", help="where the book is rendered (default: _build)")
-    command.add_argument("--dry-run", action="store_true", help="only say what would run")
+    command.add_argument(
+        "--dry-run", action="store_true", help="only say what would run: jobs, networks, steps, memory, estimated hours"
+    )
     command.add_argument("--cores", type=int, default=0, help="cores to use (default: all)")
     command.add_argument("--gpus", type=int, help="GPUs that jobs may hold at once (default: those of this machine)")
     command.add_argument("--seed", type=int, help="random seed (default: the preset's)")

@@ -26,8 +26,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--run-dir", required=True, help="run folder with a trained segmentation network")
     command.add_argument("--input", required=True, help="an image, or a folder of images")
     command.add_argument("--output", required=True, help="folder for masks/ and overlays/")
-    command.add_argument("--source", default="", help="masks that it was trained on (default: ssc, or the only one)")
-    command.add_argument("--seed", type=_natural, help="of the network (default: the lowest)")
+    command.add_argument(
+        "--source", default="", help="masks that it learned from (default: what measured best, else ssc)"
+    )
+    command.add_argument("--seed", type=_natural, help="random seed of the network (default: as --source)")
     command.add_argument("--backbone", default="", help="of the network, where the run has several")
     command.add_argument("--crf", choices=("dense", "none"), default="", help="refine masks (default: as in the run)")
     command.add_argument(

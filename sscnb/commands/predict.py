@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from sscnb.datasets import SUFFIXES, read_image, read_reduced, save_mask
 from sscnb.errors import UserError, nearest, system_errors
 from sscnb.evidence import overlay_mask
-from sscnb.files import replacing, user_path
+from sscnb.files import read_json, replacing, user_path
 from sscnb.refinement import require_crf
 from sscnb.segmentation import predict_mask
 from sscnb.settings import SegmentationSettings
@@ -43,7 +44,7 @@ def predict_files(
         run_dir: a run folder with a trained segmentation network; a relative path begins at the project's folder, as
             everywhere.
         paths: an image file, or a folder whose images, not those of its subfolders, are taken.
-        source, seed, backbone: which network, where the folder has several; empty: "ssc" and the lowest seed.
+        source, seed, backbone: which network, where the folder has several; empty: as `find_network` chooses.
         crf: "dense" or "none"; empty: as the run's settings have it.
         limit: shrink larger images to this long side while they are worked on; 0 never does, and takes no image of
             more than `MAX_PIXELS`.
@@ -55,12 +56,13 @@ def predict_files(
         UserError: no such network or no images at all.
     """
     files = image_files(user_path(paths))
-    folder = find_network(project_root() / user_path(run_dir), source, seed, backbone)
+    folder, why = find_network(project_root() / user_path(run_dir), source, seed, backbone)
     net, settings, classes = load_network(folder)
     if crf:
         settings = replace(settings, crf="none" if crf == "none" else "dense")
     if settings.crf == "dense":
         require_crf()
+    tqdm.write(f"network: {'/'.join(folder.parts[-3:])}: {why}")
     output, written, errors = user_path(output), [], []
     names = output_names(files)
     for path in tqdm(files, desc="segmenting", unit="img", mininterval=0.5, disable=len(files) == 1):
@@ -141,11 +143,14 @@ def image_files(path: Path) -> list[Path]:
     return files
 
 
-def find_network(run_dir: Path, source: str = "", seed: int | None = None, backbone: str = "") -> Path:
-    """Return the folder of a finished segmentation network of a run: of SSC's masks where nothing else is asked for.
+def find_network(run_dir: Path, source: str = "", seed: int | None = None, backbone: str = "") -> tuple[Path, str]:
+    """Return the folder of a finished segmentation network of a run, and why it is this one.
+
+    Of several it is the one that measured best, where the run had masks to measure with; else that of SSC's masks and
+    the lowest random seed. One that learned from true masks is taken only where it is asked for, or alone.
 
     Raises:
-        UserError: there is none, or several and no choice was made.
+        UserError: there is none, or several and nothing says which.
     """
     found = [p.parent for p in sorted(run_dir.glob("segmentation/*/*/seed*/results.json"))]
     if not found:
@@ -153,10 +158,42 @@ def find_network(run_dir: Path, source: str = "", seed: int | None = None, backb
             f"{run_dir} has no trained segmentation network: run notebook 06_segmentation_training or "
             f"`python -m sscnb run segmentation` first, or choose another run folder."
         )
-    found = _choose(found, -3, backbone, "", "--backbone")
-    found = _choose(found, -2, source, "ssc", "--source")
-    seeds = sorted(found, key=lambda folder: int(folder.name.removeprefix("seed")))
-    return _choose(seeds, -1, "" if seed is None else f"seed{seed}", seeds[0].name, "--seed")[0]
+    found = _named(found, -3, backbone, "--backbone")
+    found = _named(found, -2, source, "--source")
+    found = _named(found, -1, "" if seed is None else f"seed{seed}", "--seed")
+    found = [folder for folder in found if folder.parts[-2] != "truth"] or found
+    if len(found) == 1:
+        return found[0], "the only one to choose from"
+    measured = {folder: row for folder in found if (row := _measured(folder))}
+    if measured:
+        best, row = max(measured.items(), key=lambda pair: pair[1]["value"])
+        return best, f"the best of {len(measured)} on split {row['split']}, mIoU {100 * row['value']:.1f} %"
+    found = _preferred(found, -3, "", "--backbone")
+    found = _preferred(found, -2, "ssc", "--source")
+    first = min(found, key=lambda folder: int(folder.name.removeprefix("seed")))
+    return first, "none was measured, for lack of masks: of SSC's or the only masks, the lowest random seed"
+
+
+def _measured(folder: Path) -> dict[str, Any] | None:
+    """Return the row of a network's mIoU on the run's own split, or None where there were no masks."""
+    path = folder / "evaluation/results.json"
+    rows = read_json(path, {"rows": list})["rows"] if path.is_file() else []
+    return next((row for row in rows if row["metric"] == "segmentation/mIoU" and row["value"] is not None), None)
+
+
+def _named(folders: list[Path], part: int, wanted: str, option: str) -> list[Path]:
+    """Return the folders whose part of the path is the one that was asked for; all, where none was."""
+    names = list(dict.fromkeys(folder.parts[part] for folder in folders))
+    if wanted and wanted not in names:
+        raise UserError(f"there is no trained network of {wanted!r} ({option}); {nearest(wanted, names)}")
+    return [folder for folder in folders if folder.parts[part] == wanted] if wanted else folders
+
+
+def _preferred(folders: list[Path], part: int, name: str, option: str) -> list[Path]:
+    names = list(dict.fromkeys(folder.parts[part] for folder in folders))
+    if len(names) > 1 and name not in names:
+        raise UserError(f"there are networks of {', '.join(names)}, and none was measured: choose one with {option}.")
+    return [folder for folder in folders if folder.parts[part] == (name if len(names) > 1 else names[0])]
 
 
 def describe(mask: np.ndarray, classes: list[str]) -> str:
@@ -164,13 +201,3 @@ def describe(mask: np.ndarray, classes: list[str]) -> str:
     shares = np.bincount(mask.ravel(), minlength=len(classes) + 1) / mask.size
     order = [i for i in np.argsort(-shares, kind="stable") if i and shares[i]]
     return ", ".join(f"{classes[i - 1]} {100 * shares[i]:.1f} %" for i in order) or "background alone"
-
-
-def _choose(folders: list[Path], part: int, wanted: str, preferred: str, option: str) -> list[Path]:
-    names = list(dict.fromkeys(folder.parts[part] for folder in folders))
-    name = wanted or (preferred if preferred in names else names[0] if len(names) == 1 else "")
-    if not name:
-        raise UserError(f"there are networks of {', '.join(names)}: choose one with {option}.")
-    if name not in names:
-        raise UserError(f"there is no trained network of {name!r} ({option}); {nearest(name, names)}")
-    return [folder for folder in folders if folder.parts[part] == name]

@@ -26,7 +26,7 @@ def reproduce_run(
     Args:
         settings: what the Snakefile takes besides the run: `build_dir`, `overrides`, `gpus`.
         rest: further options of Snakemake.
-        dry_run: only say what would run, and write nothing.
+        dry_run: only say what would run, with what it takes, and write nothing.
 
     Returns:
         0 when everything is there, 130 or 143 when it was interrupted.
@@ -61,7 +61,11 @@ def reproduce_run(
         raise KeyboardInterrupt("terminated" if code in (-signal.SIGTERM, 143) else "interrupted")
     if code:
         raise UserError(f"a step failed; its message is above, and a failed notebook is kept in {run.folder / 'logs'}.")
-    if not dry_run:
+    if dry_run:
+        from sscnb.evidence import plan_of_run, plan_text
+
+        print(f"\nAll that preset {run.config.preset} runs here, done or not:\n\n{plan_text(plan_of_run(run))}")
+    else:
         page = Path(settings["build_dir"]) / "html/index.html"
         check_there(run, root, page if book else None)
         if book:

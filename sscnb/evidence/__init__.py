@@ -6,8 +6,9 @@ from sscnb.evidence.cost import example_batch, measure_step, prepare_step
 from sscnb.evidence.effects import effects_table, sweep_table
 from sscnb.evidence.explorer import write_explorer
 from sscnb.evidence.figures import overlay_mask
-from sscnb.evidence.hours import check_table, hours_table
+from sscnb.evidence.hours import check_table, plan_table, plan_text
 from sscnb.evidence.memory import estimate_step
+from sscnb.evidence.plan import plan_of_run
 from sscnb.evidence.premise import premise_table
 from sscnb.evidence.report import describe_rows, ladder_table, mean_and_deviation, reference_rows, write_report
 from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table, segmentation_table
@@ -23,7 +24,6 @@ __all__ = [
     "example_batch",
     "figures",
     "frontier_table",
-    "hours_table",
     "ladder_table",
     "mean_and_deviation",
     "measure_step",
@@ -31,6 +31,9 @@ __all__ = [
     "paper",
     "pipeline_table",
     "premise_table",
+    "plan_of_run",
+    "plan_table",
+    "plan_text",
     "prepare_step",
     "reference_rows",
     "segmentation_table",

@@ -1,18 +1,23 @@
-"""How long the full-size presets would take: operations counted, divided by what a GPU sustains, which is assumed.
+"""How long a preset would take: operations counted, divided by what a machine sustains, which is assumed.
 
-`benchmarks/voc_hours.py` makes the rows that are counted, `benchmarks/voc_two_iterations.py` those that were measured.
+`sscnb.evidence.plan` makes the rows that are counted, `benchmarks/voc_two_iterations.py` those that were measured.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from sscnb.evidence.report import NOT_RUN, markdown_table
 
 Rows = Sequence[dict[str, Any]]
+Span = tuple[float, float]
 
 # TFLOP/s from low to high, on GPUs of 24 GB. Assumed, not measured: a quarter to two fifths of what the data sheets of
 # such cards (A10, RTX 3090, RTX 4090) print, 31 to 83 in float32, 36 to 83 in TF32, 71 to 165 in two bytes.
 SUSTAINED = {"no": (8.0, 25.0), "tf32": (12.0, 35.0), "bf16": (20.0, 60.0), "fp16": (20.0, 60.0)}
+# What trainings and inferences came to on two cores: small networks in book/results/msrc21.json, large ones, on one, in
+# voc_check.json.
+TWO_CORES = (0.01, 0.1)
 _STEPS = {
     "cam": "CAM network",
     "cams": "its CAMs",
@@ -21,6 +26,7 @@ _STEPS = {
     "segmentation": "segmentation",
     "predictions": "its predictions",
 }
+_HEAD = ["what", "of", "networks", "each", "TFLOP", "GiB", "hours, GPU of 24 GB", "hours, two cores"]
 _CHECKED = {
     "data": "data",
     "superpixels": "superpixels",
@@ -38,36 +44,29 @@ _CHECKED = {
 _IMAGES = 10_582  # of VOC's training split with SBD's
 
 
-def hours_table(rows: Rows) -> str:
-    """Return the hours of every stage of the full-size presets as Markdown: of one run of SSC, and of all.
-
-    Args:
-        rows: of metric "TFLOP", with the precision of the products, how often a run has them ("times") and how many
-            runs a preset has ("runs").
-    """
+def plan_table(rows: Rows) -> str:
+    """Return what presets run as Markdown, one table a preset, and where its rows, of `plan_rows`, are from."""
     counted = [row for row in rows if row["metric"] == "TFLOP"]
     if not counted:
         return f"{NOT_RUN.capitalize()}."
-    head = ["preset", "stage", "products in", "TFLOP each", "how many", "SSC, one seed: hours", "runs", "all: hours"]
-    lines = []
+    parts = []
     for preset in dict.fromkeys(row["preset"] for row in counted):
-        sums = [(0.0, 0.0), (0.0, 0.0)]
-        for stage, name in _STEPS.items():
-            found = [row for row in counted if (row["preset"], row["stage"]) == (preset, stage)]
-            of_ssc = [row for row in found if row.get("variant", "ssc") == "ssc"]
-            if not of_ssc:
-                continue
-            one, every = _hours(of_ssc, runs=False), _hours(found, runs=True)
-            sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, (one, every), strict=True)]
-            row, runs = of_ssc[0], sum(row["runs"] for row in found)
-            precision = "float32" if row["precision"] == "no" else row["precision"]
-            what = f"{row['times']:,} {'steps' if 'batch' in row else 'images'}"
-            lines.append(
-                [f"`{preset}`", name, precision, _number(row["value"]), what, _span(one), str(runs), _span(every)]
-            )
-        lines.append([f"`{preset}`", "**together**", "", "", "", f"**{_span(sums[0])}**", "", f"**{_span(sums[1])}**"])
+        lines = _lines([row for row in counted if row["preset"] == preset])
+        lines[-1] = [f"**{cell}**" if cell else "" for cell in lines[-1]]
+        parts += [f"**`{preset}`**", markdown_table(_HEAD, lines, numbers=6)]
     origin = f"Counted by `benchmarks/voc_hours.py` at commit `{counted[0]['commit']}`, {counted[0]['utc'][:10]}."
-    return f"{markdown_table(head, lines, numbers=5)}\n\n{_assumption()} {origin}\n"
+    return "\n\n".join([*parts, f"{_assumption()} {origin}"]) + "\n"
+
+
+def plan_text(rows: Rows) -> str:
+    """Return what one preset runs as a table for a terminal."""
+    table = [_HEAD, *_lines(rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    text = [
+        "  ".join(cell.ljust(n) if place < 2 else cell.rjust(n) for place, (cell, n) in enumerate(cells))
+        for cells in (list(zip(line, widths, strict=True)) for line in table)
+    ]
+    return "\n".join([*text, "", textwrap.fill(_assumption(), 100)])
 
 
 def check_table(rows: Rows) -> str:
@@ -98,31 +97,48 @@ def check_table(rows: Rows) -> str:
     return f"{markdown_table(head, lines, numbers=len(head) - 1)}\n\n{about}\n\n{_on_processor(values, presets[0])}\n"
 
 
-def _hours(rows: Rows, *, runs: bool) -> tuple[float, float]:
-    """Return the fewest and the most hours that the rows' operations take, in one run or in all."""
-    low, high = 0.0, 0.0
+def _lines(rows: Rows) -> list[list[str]]:
+    """Return the cells of a preset's rows, and of their sums."""
+    lines = []
     for row in rows:
-        slow, fast = SUSTAINED[row["precision"]]
-        seconds = row["value"] * row["times"] * (row["runs"] if runs else 1)
-        low, high = low + seconds / fast / 3600, high + seconds / slow / 3600
-    return low, high
+        each = f"{row['times']:,} {'steps of ' + str(row['batch']) if 'batch' in row else 'images'}"
+        memory = f"{row['gib']:.1f}" if row["gib"] else ""
+        hours = [_span(_hours(row, rates)) for rates in (SUSTAINED[row["precision"]], TWO_CORES)]
+        lines.append([_STEPS[row["stage"]], row["of"], str(row["runs"]), each, _number(row["value"]), memory, *hours])
+    on_gpu = [_hours(row, SUSTAINED[row["precision"]]) for row in rows]
+    on_cores = [_hours(row, TWO_CORES) for row in rows]
+    sums = [_span((sum(low for low, _ in of), sum(high for _, high in of))) for of in (on_gpu, on_cores)]
+    return [*lines, ["together", *[""] * 5, *sums]]
 
 
-def _span(hours: tuple[float, float]) -> str:
-    return " to ".join(_number(value) for value in hours)
+def _hours(row: dict[str, Any], rates: Span) -> Span:
+    """Return the fewest and the most hours that a row's operations take, in all of its networks."""
+    slow, fast = rates
+    operations = row["value"] * row["times"] * row["runs"]
+    return operations / fast / 3600, operations / slow / 3600
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+def _span(hours: Span) -> str:
+    low, high = (_number(value, digits=2) for value in hours)
+    return low if low == high else f"{low} to {high}"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    digits = 0 if value >= 10 else 1 if value >= 1 else digits
+    least = 10**-digits
+    return f"{value:,.{digits}f}" if value >= least else f"< {least:g}"
 
 
 def _assumption() -> str:
     kinds = {"float32": "no", "TF32": "tf32", "bf16 and fp16": "fp16"}
     rates = (f"{low:g} to {high:g} in {name}" for name, (low, high) in ((n, SUSTAINED[k]) for n, k in kinds.items()))
+    low, high = TWO_CORES
     return (
-        f"An estimate that nobody has checked here: operations of convolutions and matrix products, at an assumed "
-        f"{', '.join(rates)} TFLOP/s: a quarter to two fifths of what the data sheets of A10, RTX 3090 and RTX 4090 "
-        "promise."
+        "TFLOP: operations of convolutions and matrix products, of a training step or an image. GiB: a training step, "
+        "counted without a CUDA context. Hours are an estimate, of all networks of the line one after the other: "
+        f"operations at an assumed {', '.join(rates)} TFLOP/s on the GPU, a quarter to two fifths of what the data "
+        f"sheets of A10, RTX 3090 and RTX 4090 promise, and at {low:g} to {high:g} on two cores, as was "
+        "measured. Loading images, the dense CRF and measuring come on top."
     )
 
 

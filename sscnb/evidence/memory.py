@@ -61,7 +61,7 @@ class MemoryTracker(TorchDispatchMode):
         self.live += size
 
 
-class _Answers(TorchDispatchMode):
+class Answers(TorchDispatchMode):
     """Answer what fake tensors cannot: how many entries are not zero, and the value of a scalar."""
 
     def __init__(self, nonzero: int, value: int) -> None:
@@ -109,7 +109,7 @@ def estimate_step(
     batch, crop = batch or config.cam.batch_size, crop or config.cam.crop
     memory = MemoryTracker()
     # The largest of 64 superpixel ids; Adam's step count is the only other value asked for.
-    with FakeTensorMode(), _Answers(nonzero=batch * present, value=63), memory:
+    with FakeTensorMode(), Answers(nonzero=batch * present, value=63), memory:
         objective, optimizers, epoch = build_step(config, variant, num_classes, build)
         parameters = sum(t.untyped_storage().nbytes() for t in [*objective.parameters(), *objective.buffers()])
         inputs = example_batch(batch, crop, num_classes, present=present)

@@ -1,4 +1,4 @@
-"""The settings of chapters 05 and 06, from seeds to masks; the defaults are the paper's, see `to_seeds`."""
+"""The settings of chapters 5 and 6, from seeds to masks; the defaults are the paper's, see `to_seeds`."""
 
 from typing import Annotated, Literal, Self
 

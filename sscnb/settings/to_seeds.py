@@ -1,4 +1,4 @@
-"""The settings of chapters 01 to 04, from images to seeds; the defaults are the paper's.
+"""The settings of chapters 1 to 4, from images to seeds; the defaults are the paper's.
 
 A comment says why where a value is not the paper's own. FACTS in the comments refer to what the paper's text leaves
 out and its release fills in; the book's page of differences lists both.

@@ -90,6 +90,15 @@ def trunk_ends(config: Config) -> list[int]:
     return sorted({shared for name in VARIANTS for _, shared in trunks(name, config)})
 
 
+def long_trunk(name: str, config: Config) -> tuple[str, int] | None:
+    """Return the variant of the run that it is worth waiting for, to begin with what it has learned, and the epochs.
+
+    That is where they are half of all or more.
+    """
+    long = [(base, shared) for base, shared in trunks(name, config) if 2 * shared >= config.cam.epochs]
+    return next((pair for pair in long if pair[0] in config.variants), None)
+
+
 def _essence(parts: Variant) -> Variant:
     """Return a variant without what has no effect: a loss without a decoder, a selection without modulation."""
     loss = parts.loss if parts.reconstruction else ""

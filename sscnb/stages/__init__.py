@@ -3,7 +3,7 @@
 from sscnb.stages.by_name import REFINING_STAGES, RUN_STAGES, SOURCE_STAGES, VARIANT_STAGES, look
 from sscnb.stages.cam import infer_cams, load_cam_net, load_objective, train_cam
 from sscnb.stages.data import make_superpixels, prepare_data
-from sscnb.stages.irn import load_irn, make_ir_labels, resized, train_irn
+from sscnb.stages.irn import build_relations, load_irn, make_ir_labels, resized, train_irn
 from sscnb.stages.modulation import modulate, modulation_lift
 from sscnb.stages.notebook import begin
 from sscnb.stages.predictions import evaluate_segmentation, predict_split, read_prediction
@@ -12,7 +12,7 @@ from sscnb.stages.pseudo import evaluate_pseudo_masks, load_confidence, load_wal
 from sscnb.stages.reconstruction import class_contribution, decoder_input, rebuild_image
 from sscnb.stages.run import Run, open_run
 from sscnb.stages.seeds import evaluate_seeds, load_cams, load_grid_cams
-from sscnb.stages.segmentation import load_network, load_segmentation, train_segmentation
+from sscnb.stages.segmentation import build_segmentation, load_network, load_segmentation, train_segmentation
 from sscnb.stages.stage import Result, Stage
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
     "Stage",
     "VARIANT_STAGES",
     "begin",
+    "build_relations",
+    "build_segmentation",
     "class_contribution",
     "decoder_input",
     "evaluate_pseudo_masks",

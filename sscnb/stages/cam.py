@@ -1,4 +1,4 @@
-"""Stages of chapter 02: train a variant's CAM network and store its CAMs."""
+"""Stages of chapter 2: train a variant's CAM network and store its CAMs."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice

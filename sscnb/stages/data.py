@@ -1,4 +1,4 @@
-"""Stages of chapter 01: the data set and its superpixels."""
+"""Stages of chapter 1: the data set and its superpixels."""
 
 import os
 from pathlib import Path

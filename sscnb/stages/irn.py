@@ -1,4 +1,4 @@
-"""Stages of chapter 05: inter-pixel relation labels from CAMs, and the network that learns the relations."""
+"""Stages of chapter 5: inter-pixel relation labels from CAMs, and the network that learns the relations."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from tqdm import tqdm
 
 from sscnb.datasets import IGNORE, Dataset, Sample, resize_long, save_mask
@@ -168,13 +169,10 @@ def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf:
     ids = dataset.ids(run.config.data.train_split)
     data = TrainingImages(dataset, ids, crop=irn.crop, seed=seed, mask_folder=stage.folder / "ir_labels", **_sizes(irn))
     torch.manual_seed(seed)
-    objective = RelationObjective(_build_net(irn), irn)
-    groups = [{"params": objective.net.edge.parameters(), "lr": irn.lr_edge}]
-    if objective.net.displacement is not None:
-        groups.append({"params": objective.net.displacement.parameters(), "lr": irn.lr_displacement})
+    objective, optimizers = build_relations(irn)
     history = fit(
         objective,
-        [torch.optim.SGD(groups, momentum=irn.momentum, weight_decay=irn.weight_decay)],
+        optimizers,
         data,
         Schedule(irn.epochs, irn.batch_size, irn.power, precision=irn.precision, workers=irn.workers),
         seed=seed,
@@ -211,7 +209,7 @@ def load_irn(run: Run, variant: str, seed: int, crf: str = "") -> IRN:
         raise NotFinished(f"{stage.folder} has no trained relation network: run notebook 05_irn_refinement first.")
     path = stage.folder / "checkpoint.pt"
     state = load_checkpoint(path, stage.hash)["model"]
-    objective = RelationObjective(_build_net(run.config.irn), run.config.irn)
+    objective, _ = build_relations(run.config.irn)
     load_state(objective, state, path, optional=_NOT_SAVED)
     return placed(folded(objective.net))
 
@@ -221,9 +219,15 @@ def resized(image: np.ndarray, long_side: int) -> np.ndarray:
     return resize_long(Sample(image), long_side).image if long_side else image
 
 
-def _build_net(irn: IRNSettings) -> IRN:
+def build_relations(irn: IRNSettings) -> tuple[RelationObjective, list[Optimizer]]:
+    """Build the relation network with its loss, and the optimiser that trains it."""
     backbone = build_backbone(irn.backbone, output_stride=irn.output_stride, weights=irn.weights)
-    return IRN(backbone, displacement=irn.displacement)
+    net = IRN(backbone, displacement=irn.displacement)
+    groups = [{"params": net.edge.parameters(), "lr": irn.lr_edge}]
+    if net.displacement is not None:
+        groups.append({"params": net.displacement.parameters(), "lr": irn.lr_displacement})
+    optimizer = torch.optim.SGD(groups, momentum=irn.momentum, weight_decay=irn.weight_decay)
+    return RelationObjective(net, irn), [optimizer]
 
 
 class _Sizes(TypedDict, total=False):

@@ -1,4 +1,4 @@
-"""What chapter 04 looks at: what self-modulation asks of a trained network, image by image and on average."""
+"""What chapter 4 looks at: what self-modulation asks of a trained network, image by image and on average."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""Stages of chapter 06: write the predictions of a split, and measure them."""
+"""Stages of chapter 6: write the predictions of a split, and measure them."""
 
 from pathlib import Path
 

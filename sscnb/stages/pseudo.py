@@ -1,4 +1,4 @@
-"""Stages of chapter 05: from CAMs and boundaries to pseudo-masks, and how good they are."""
+"""Stages of chapter 5: from CAMs and boundaries to pseudo-masks, and how good they are."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

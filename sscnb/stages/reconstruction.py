@@ -1,4 +1,4 @@
-"""What chapter 03 looks at: images as a trained decoder rebuilds them, and what the channels of a class add to them."""
+"""What chapter 3 looks at: images as a trained decoder rebuilds them, and what the channels of a class add to them."""
 
 from collections.abc import Iterable
 

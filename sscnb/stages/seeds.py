@@ -1,4 +1,4 @@
-"""Stage of chapter 02 and 07: from stored CAMs to seeds, and how good they are."""
+"""Stage of chapter 2 and 7: from stored CAMs to seeds, and how good they are."""
 
 import zlib
 from collections.abc import Mapping, Sequence

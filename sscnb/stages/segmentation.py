@@ -1,10 +1,11 @@
-"""Stage of chapter 06: train the segmentation network on pseudo-masks or true masks."""
+"""Stage of chapter 6: train the segmentation network on pseudo-masks or true masks."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from sscnb.datasets import Dataset
 from sscnb.errors import UserError
@@ -80,11 +81,10 @@ def train_segmentation(run: Run, source: str = "baseline", seed: int | None = No
     data = _training_images(run, dataset, source, seed, crf)
     stage.begin()
     torch.manual_seed(seed)
-    net = build_net(settings, len(dataset.classes) + 1)
-    objective = CoTrainingObjective(net, settings) if isinstance(net, TwoNets) else SegmentationObjective(net)
+    objective, optimizers = build_segmentation(settings, len(dataset.classes) + 1)
     history = fit(
         objective,
-        [build_optimizer([net.first, net.second] if isinstance(net, TwoNets) else [net], settings)],
+        optimizers,
         data,
         Schedule(
             settings.epochs,
@@ -111,6 +111,16 @@ def train_segmentation(run: Run, source: str = "baseline", seed: int | None = No
         classes=list(dataset.classes),
         segmentation=settings_dict(settings),
     )
+
+
+def build_segmentation(
+    settings: SegmentationSettings, num_labels: int
+) -> tuple[SegmentationObjective | CoTrainingObjective, list[Optimizer]]:
+    """Build the network, or the two of co-training, with their loss, and the optimiser that trains them."""
+    net = build_net(settings, num_labels)
+    if isinstance(net, TwoNets):
+        return CoTrainingObjective(net, settings), [build_optimizer([net.first, net.second], settings)]
+    return SegmentationObjective(net), [build_optimizer([net], settings)]
 
 
 def build_net(settings: SegmentationSettings, num_labels: int, *, weights: str | None = None) -> DeepLabV2 | TwoNets:

@@ -258,6 +258,8 @@ def test_reproduce_says_what_would_run(tmp_path):
         assert f"{tmp_path}/run/notebooks/{path.name}" in said
     assert f"{tmp_path}/run/cam/drs/seed3/seeds/results.json" in said and "cam/baseline" not in said
     assert f"{tmp_path}/run/irn/drs/seed3/dense/evaluation/results.json" in said  # the only variant is refined
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("CAM network")]
+    assert line.split()[2:7] == ["drs", "1", "3", "steps", "of"] and "Hours are an estimate" in done.stdout
     assert not (tmp_path / "run").exists()
 
 

@@ -77,7 +77,7 @@ def test_a_folder(made, pictures, tmp_path, capsys):
     assert main(["predict", "--run-dir", str(made), "--input", str(pictures), "--output", str(out)]) == 0
     assert sorted(p.name for p in (out / "masks").iterdir()) == ["a.png", "b.jpg.png", "b.png.png"]
     assert sorted(p.name for p in (out / "overlays").iterdir()) == ["a.jpg", "b.jpg.jpg", "b.png.jpg"]
-    net, settings, classes = load_network(find_network(made))
+    net, settings, classes = load_network(find_network(made)[0])
     for name, mask_name in (("a.jpg", "a.png"), ("b.png", "b.png.png")):
         image = read_image(pictures / name)
         with Image.open(out / "masks" / mask_name) as mask:
@@ -98,7 +98,7 @@ def test_a_broken_file_is_named_and_the_others_are_done(made, pictures, tmp_path
 def test_one_image_and_its_limit(made, pictures, tmp_path):
     (mask,), errors = predict_files(made, pictures / "a.jpg", tmp_path / "out", limit=20)
     assert errors == [] and Image.open(mask).size == (41, 30)
-    net, settings, _ = load_network(find_network(made))
+    net, settings, _ = load_network(find_network(made)[0])
     assert np.array_equal(Image.open(mask), predict_mask(net, read_image(pictures / "a.jpg"), settings, limit=20))
 
 
@@ -155,7 +155,7 @@ def test_a_photograph_too_large_to_be_read_whole(made, tmp_path, monkeypatch):
     with Image.open(mask) as found, Image.open(tmp_path / "out/overlays/a.jpg") as overlay:
         assert found.size == (120, 80) and found.mode == "P" and overlay.size == (60, 40)
         small = predict_mask(
-            *load_network(find_network(made))[:1], images.read_reduced(tmp_path / "a.jpg")[0], SETTINGS
+            *load_network(find_network(made)[0])[:1], images.read_reduced(tmp_path / "a.jpg")[0], SETTINGS
         )
         assert (np.array(found) == np.kron(small, np.ones((2, 2), np.uint8))).all()
     written, errors = predict_files(made, tmp_path / "a.jpg", tmp_path / "other", limit=0)
@@ -191,25 +191,48 @@ def test_nothing_to_do(made, pictures, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_which_network(tmp_path):
+def write_measure(folder, value):
+    rows = [{"metric": "segmentation/mIoU", "value": value, "split": "val"}] if value is not None else []
+    write_json(folder / "evaluation/results.json", {"rows": rows})
+
+
+def test_which_network_where_none_was_measured(tmp_path):
     for source, seed in (("baseline", 0), ("truth", 0)):
-        write_network(tmp_path, source, seed)
-    assert "--source" in refusal(find_network, tmp_path) and "baseline, truth" in refusal(find_network, tmp_path)
+        write_measure(write_network(tmp_path, source, seed), None)
+    folder, why = find_network(tmp_path)
+    assert folder.parts[-2:] == ("baseline", "seed0") and "only one" in why  # true masks only where asked for
+    assert find_network(tmp_path, "truth")[0].parts[-2:] == ("truth", "seed0")
+    write_network(tmp_path, "drs", 0)
+    assert "--source" in refusal(find_network, tmp_path) and "baseline, drs" in refusal(find_network, tmp_path)
     write_network(tmp_path, "ssc", 10)
     write_network(tmp_path, "ssc", 2)
-    assert find_network(tmp_path).parts[-2:] == ("ssc", "seed2")
-    assert find_network(tmp_path, seed=10).parts[-2:] == ("ssc", "seed10")
-    assert find_network(tmp_path, "truth").parts[-2:] == ("truth", "seed0")
+    folder, why = find_network(tmp_path)
+    assert folder.parts[-2:] == ("ssc", "seed2") and "lack of masks" in why
+    assert find_network(tmp_path, seed=10)[0].parts[-2:] == ("ssc", "seed10")
     assert "did you mean 'truth'" in refusal(find_network, tmp_path, "thruth")
     assert "--seed" in refusal(find_network, tmp_path, seed=7)
     write_network(tmp_path, backbone="vgg16")
     assert "--backbone" in refusal(find_network, tmp_path)
-    assert find_network(tmp_path, backbone="vgg16").parts[-3] == "vgg16"
+    assert find_network(tmp_path, backbone="vgg16")[0].parts[-3] == "vgg16"
+
+
+def test_the_network_that_measured_best_is_taken_and_said(made, pictures, tmp_path, capsys):
+    shutil.copytree(made, tmp_path / "run")
+    for source, seed, value in (("ssc", 0, 0.3), ("baseline", 1, 0.41), ("baseline", 0, 0.4), ("truth", 0, 0.9)):
+        folder = tmp_path / f"run/segmentation/efficientnet_lite0/{source}/seed{seed}"
+        write_measure(folder if folder.is_dir() else write_network(tmp_path / "run", source, seed), value)
+    write_network(tmp_path / "run", "drs")  # not measured
+    words = ["--run-dir", str(tmp_path / "run"), "--input", str(pictures / "a.jpg"), "--output", str(tmp_path / "out")]
+    assert main(["predict", *words]) == 0
+    said = "network: efficientnet_lite0/baseline/seed1: the best of 3 on split val, mIoU 41.0 %"
+    assert said in capsys.readouterr().out
+    assert main(["predict", *words, "--source", "ssc"]) == 0
+    assert "network: efficientnet_lite0/ssc/seed0: the only one" in capsys.readouterr().out
 
 
 def test_a_damaged_checkpoint(made, pictures, tmp_path):
     shutil.copytree(made, tmp_path / "run")
-    path = find_network(tmp_path / "run") / "checkpoint.pt"
+    path = find_network(tmp_path / "run")[0] / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:1000])
     assert str(path) in refusal(predict_files, tmp_path / "run", pictures, tmp_path / "out")
 

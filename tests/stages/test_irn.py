@@ -1,4 +1,4 @@
-"""Chapter 05's stages on a dozen scenes: relation labels, relation network, pseudo-masks, and what they refuse."""
+"""Chapter 5's stages on a dozen scenes: relation labels, relation network, pseudo-masks, and what they refuse."""
 
 import json
 import os

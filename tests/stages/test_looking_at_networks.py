@@ -1,4 +1,4 @@
-"""What chapters 03 and 04 look at: images as a decoder takes them, what it rebuilds, and what modulation asks for."""
+"""What chapters 3 and 4 look at: images as a decoder takes them, what it rebuilds, and what modulation asks for."""
 
 import numpy as np
 import pytest

@@ -59,7 +59,7 @@ def make_run(folder, **changes):
 
 
 def fake_pseudo_masks(run, variant="baseline", seed=0, crf="none", shift=3):
-    """Stand in for chapter 05: true masks moved aside, trusted in the upper half."""
+    """Stand in for chapter 5: true masks moved aside, trusted in the upper half."""
     folder, dataset = run.irn_folder(variant, seed, crf), run.dataset()
     for image_id in dataset.ids(run.config.data.train_split):
         mask = dataset.mask(image_id)
