@@ -30,7 +30,8 @@ def settings(crops: list[int], preset: str) -> dict[str, dict[str, Any]]:
         sides = [round(side * crop / cam.crop) for side in cam.resize]
         runs[f"c{crop}"] = {"cam.crop": crop, "cam.resize": sides, "inference.long_side": sides[1]}
     short = max(1, cam.epochs // 2)
-    return runs | {f"e{short}": {"cam.epochs": short}, f"e{2 * cam.epochs}": {"cam.epochs": 2 * cam.epochs}}
+    rest = {f"e{short}": {"cam.epochs": short}, f"e{2 * cam.epochs}": {"cam.epochs": 2 * cam.epochs}}
+    return runs | rest | {"unclipped": {"cam.clip": 0.0}}
 
 
 def cells_of_objects(run: Run, long_side: int) -> float:
@@ -56,7 +57,8 @@ def measure(run: Run) -> list[dict[str, Any]]:
     rows = [row for row in infer_cams(run)["rows"] if row["metric"] == "classifier/mAP"]
     rows += [row for row in evaluate_seeds(run)["rows"] if row["metric"].removeprefix("seed/") in METRICS]
     cam = run.config.cam
-    setting = {"crop": cam.crop, "epochs": cam.epochs, "backbone": cam.backbone, "run": run.folder.name}
+    setting = {"crop": cam.crop, "epochs": cam.epochs, "clip": cam.clip, "backbone": cam.backbone}
+    setting["run"] = run.folder.name
     setting["cells"] = cells_of_objects(run, run.config.inference.long_side)
     return [row | {"setting": setting} for row in rows]
 
