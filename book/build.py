@@ -26,6 +26,7 @@ from sscnb.evidence import (
     evidence_table,
     figures,
     frontier_table,
+    in_words,
     ladder_table,
     paper,
     pipeline_table,
@@ -81,6 +82,7 @@ def generated(run: Path) -> dict[str, str]:
     parts = {f"table_{n}.md": evidence_table(n, sets, costs) for n in paper.CAPTIONS}
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
+    parts["words.md"] = in_words(reference_rows())
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
     parts |= {"voc_check.md": check_table(full_size), "hours.md": plan_table(full_size)}
     parts["campaign.md"] = campaign_table(ROOT / "book/results/campaign.json")

@@ -12,6 +12,7 @@ from sscnb.evidence.plan import plan_of_run
 from sscnb.evidence.premise import premise_table
 from sscnb.evidence.report import describe_rows, ladder_table, mean_and_deviation, reference_rows, write_report
 from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table, segmentation_table
+from sscnb.evidence.words import in_words
 
 __all__ = [
     "check_table",
@@ -24,6 +25,7 @@ __all__ = [
     "example_batch",
     "figures",
     "frontier_table",
+    "in_words",
     "ladder_table",
     "mean_and_deviation",
     "measure_step",

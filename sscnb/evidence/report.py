@@ -148,18 +148,19 @@ def _seeds(rows: Rows, metric: str) -> dict[str, str]:
 
 
 def reference_rows() -> dict[str, list[dict[str, Any]]]:
-    """Return the rows that are kept with the book, by the title of their data set."""
+    """Return the rows of ladders that are kept with the book, by the title of their data set."""
     titles = {"voc_animals": "VOC photographs", "scenes": "generated scenes"}
-    folder = project_root() / "book/results"
-    return {
-        title: [
-            {"metric": metric, "value": value, **{k: v for k, v in group.items() if k != "values"}}
-            for group in read_json(folder / f"{name}.json")["groups"]
-            for metric, value in group["values"].items()
-        ]
-        for name, title in titles.items()
-        if (folder / f"{name}.json").is_file()
-    }
+    return {title: rows for name, title in titles.items() if (rows := kept_rows(name))}
+
+
+def kept_rows(name: str) -> list[dict[str, Any]]:
+    """Return the rows that `keep_rows` wrote under a name; none where it has not."""
+    path = project_root() / f"book/results/{name}.json"
+    return [
+        {"metric": metric, "value": value, **{k: v for k, v in group.items() if k != "values"}}
+        for group in (read_json(path, {"groups": list})["groups"] if path.is_file() else [])
+        for metric, value in group["values"].items()
+    ]
 
 
 def keep_rows(run: Run, name: str, splits: Sequence[str]) -> None:
