@@ -46,7 +46,7 @@ def plan_rows(config: Config, images: Images, sources: list[str]) -> list[dict[s
         step = count.cam_step(config, variant, images.classes)
         row("cam", step, variant + begins, times, 1, batch=batch, precision=cam.precision)
     step = count.cam_image(config, config.variants[-1], images.classes, images.size)
-    row("cams", step, "each", images.train, len(config.variants), precision=cam.precision)
+    row("cams", step, "each", images.train + images.val, len(config.variants), precision=cam.precision)
     times, batch = _steps(images.train, irn.batch_size, irn.epochs)
     of, number = ", ".join(refined), len(refined)
     row("irn", count.irn_step(config, images.classes), of, times, number, batch=batch, precision=irn.precision)
