@@ -284,10 +284,7 @@ def _cases_table(found: dict | None) -> str:
         total = sum(outcomes.values())
         lines.append(f"| {kind} | " + " | ".join(map(str, [total, *counts, total - sum(counts)])) + " |")
     cases = sum(sum(outcomes.values()) for outcomes in found["kinds"].values())
-    again = ""
-    if "again" in found:
-        again = f" {found['again']['cases']} cases were mended and ran again at `{found['again']['commit']}`."
-    return "\n".join([*lines, "", f"{cases} cases. {_ran(found)}{again}"])
+    return "\n".join([*lines, "", f"{cases} cases. {_ran(found)}{_ran_again(found)}"])
 
 
 def _kills_text(found: dict | None) -> str:
@@ -297,8 +294,14 @@ def _kills_text(found: dict | None) -> str:
     return (
         f"{len(found['kills'])} kills ({ways}) at random moments, the same command again after each: "
         f"{found['differ']} runs ended otherwise than an undisturbed one. Two processes at once, signals, full disks: "
-        f"{sum(found['others'].values())} of {len(found['others'])} as they should. {_ran(found)}"
+        f"{sum(found['others'].values())} of {len(found['others'])} as they should. {_ran(found)}{_ran_again(found)}"
     )
+
+
+def _ran_again(found: dict) -> str:
+    """Say what `make campaign` was asked to enter afterwards."""
+    times = ", ".join(f"{one['cases']} at `{one['commit']}`" for one in found.get("again", []))
+    return f" Tried again after they had failed, or new since: {times}." if times else ""
 
 
 def _ran(found: dict) -> str:

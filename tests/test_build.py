@@ -254,10 +254,12 @@ def test_the_counts_of_the_campaign(build, tmp_path):
     assert build.campaign_table(path).split("\n\n")[:2] == ["Bad inputs: not run.", "Kills: not run."]
     origin = {"commit": "abc", "machine": "x86_64, 2 cores", "python": "3.11.7", "utc": "2026-01-02T03", "seconds": 600}
     kinds = {"submit": {"refused": 5, "silent": 1}, "mask": {"mended": 2}}
-    write_json(path, {"cases": {"kinds": kinds, **origin}})
+    again = [{"cases": 2, "commit": "def", "utc": ""}, {"cases": 1, "commit": "ghi", "utc": ""}]
+    write_json(path, {"cases": {"kinds": kinds, "again": again, **origin}})
     text = build.campaign_table(path)
     assert "| submit | 6 | 5 | 0 | 0 | 0 | 1 |" in text and "| mask | 2 | 0 | 2 | 0 | 0 | 0 |" in text
     assert "8 cases. Commit `abc`" in text and "10 minutes" in text and "Kills: not run." in text
+    assert "new since: 2 at `def`, 1 at `ghi`." in text
     kills = [{"command": "run"}, {"command": "reproduce"}, {"command": "run"}]
     write_json(path, {"kills": {"kills": kills, "differ": 0, "others": {"a": True, "b": False}, **origin}})
     text = build.campaign_table(path)

@@ -1,24 +1,37 @@
 """The long campaign: every case, kills of both commands, and a table of counts in book/results/campaign.json.
 
-`make campaign` calls it. Options: `--part cases` or `kills` for half of it; `--only WORD` for the cases whose kind or
-name has that word, and nothing written; `--again` for the cases that failed the last time; `--kills N`; `--seed N` of
-the kills' moments.
+`make campaign` calls it. Options: `--part cases` or `kills` for half of it; `--again` for what failed the last time and
+what is new since, entered among what was found; `--only WORD` for the cases whose kind or name has that word, and
+nothing written; `--kills N`; `--seed N` of the kills' moments.
 """
 
 import argparse
-import re
+import random
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
-from campaign import bad_data, bad_settings, damaged_files, kills, photographs, releases, room, two_writers
-from campaign.judge import GOOD, Verdict, judge
+from campaign import (
+    bad_data,
+    bad_settings,
+    beginnings,
+    damaged_files,
+    kills,
+    lock_files,
+    photographs,
+    releases,
+    reproduced,
+    room,
+    two_writers,
+)
+from campaign.judge import GOOD, Case, Verdict, judge
+from campaign.record import Part, cases_part, entered, failed, kills_part
 from campaign.world import World
 
 import sscnb.commands.predict
@@ -28,7 +41,7 @@ from sscnb.files import read_json, write_json
 from sscnb.stages.provenance import provenance
 
 RESULTS = Path(__file__).resolve().parents[2] / "book/results/campaign.json"
-MODULES = (bad_settings, bad_data, photographs, releases, room, damaged_files)
+MODULES = (bad_settings, bad_data, photographs, releases, room, damaged_files, lock_files, reproduced, beginnings)
 
 
 def main() -> int:
@@ -43,91 +56,85 @@ def main() -> int:
     torch.set_num_threads(1)
     # In memory where there is such a folder: a case copies 60 MB.
     memory = Path("/dev/shm")
-    failed = False
+    # Of the beginning: the code that is tried is loaded by now.
+    origin = {key: value for key, value in provenance().items() if key in ("commit", "machine", "python")}
+    wrong: list[str] = []
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         world = World(Path(folder)).make()
-        if options.again:
-            return _again(world)
-        for part in [options.part] if options.part or options.only else ["kills", "cases"]:
+        if options.only:
+            return int(bool(failed(_cases(world, None, options.only))))
+        for part in [options.part] if options.part else ["kills", "cases"]:
+            content = read_json(RESULTS, dict) if RESULTS.is_file() else {}
+            before = content.get(part) if options.again else None
+            if before is not None and part == "cases" and "outcomes" not in before:
+                before = None  # of an older campaign, which told counts alone
             began = time.monotonic()
-            found = _kills(world, options) if part == "kills" else _cases(world, options.only)
-            origin = {key: value for key, value in provenance().items() if key in ("commit", "machine", "python")}
-            origin |= {
+            found = _kills(world, before, options) if part == "kills" else _cases(world, before)
+            now = {
                 "seconds": round(time.monotonic() - began),
                 "utc": datetime.now(UTC).isoformat(timespec="seconds"),
             }
-            if not options.only:
-                content = read_json(RESULTS) if RESULTS.is_file() else {}
-                write_json(RESULTS, content | {part or "cases": found | origin})
-            failed |= bool(found["failures"])
-    return int(failed)
+            write_json(RESULTS, content | {part: entered(found, origin | now, before)})
+            wrong += failed(found)
+    print(*wrong, sep="\n")
+    return int(bool(wrong))
 
 
-def _cases(world: World, only: str) -> dict[str, Any]:
+def _cases(world: World, before: Part | None, only: str = "") -> Part:
     cases = chain(*(module.cases() for module in MODULES))
-    verdicts = [judged(judge(case, world)) for case in cases if only in f"{case.kind} {case.name}"]
-    kinds = counts(verdicts)
-    print(table(kinds))
-    return {"kinds": kinds, "failures": [f"{v.case.kind}, {v.case.name}: {v.outcome}" for v in verdicts if not v.good]}
-
-
-def _again(world: World) -> int:
-    """Judge anew what failed, in the place of what it was; return 1 when something still fails."""
-    content = read_json(RESULTS)
-    found = content["cases"]
-    cases = {f"{case.kind}, {case.name}": case for case in chain(*(module.cases() for module in MODULES))}
-    left = []
-    for name, _, outcome in (text.rpartition(": ") for text in found["failures"]):
-        verdict, counted = judged(judge(cases[name], world)), found["kinds"][cases[name].kind]
-        counted[outcome] -= 1
-        counted[verdict.outcome] = counted.get(verdict.outcome, 0) + 1
-        left += [] if verdict.good else [f"{name}: {verdict.outcome}"]
-    before = found.get("again", {"cases": 0})["cases"]
-    found["again"] = {"cases": before + len(found["failures"]) - len(left), "commit": provenance()["commit"]}
-    found["failures"] = left
-    for name, good in content.get("kills", {}).get("others", {}).items():
-        if not good and (match := re.fullmatch(r"(SIG\w+) after ([\d.]+) s", name)):
-            fault = two_writers.again(world.base / "again", match[1], float(match[2]))
-            content["kills"]["others"][name] = not fault
-            content["kills"]["failures"] = [text for text in content["kills"]["failures"] if fault or name not in text]
-            print(name, fault or "well")
-    write_json(RESULTS, content)
+    chosen = (case for case in cases if only in f"{case.kind} {case.name}")
+    found = cases_part(chosen, lambda case: judged(case, world), before)
     print(table(found["kinds"]))
-    return int(bool(left))
+    return found
 
 
-def _kills(world: World, options: argparse.Namespace) -> dict[str, Any]:
-    killed, wrong = kills.campaign(world.base / "kills", options.kills, options.seed)
-    others = two_writers.campaign(world.base / "two") | room.full_disks(world)
-    failures = wrong + [f"{name}: {text}" for name, text in others.items() if text]
-    print(f"{len(killed)} kills, {len(wrong)} runs that differ; others: {others}", *failures, sep="\n")
-    others = {name: not text for name, text in others.items()}
-    return {"kills": [vars(kill) for kill in killed], "differ": len(wrong), "others": others, "failures": failures}
+def _kills(world: World, before: Part | None, options: argparse.Namespace) -> Part:
+    folder = world.base / "kills"
+    others = two_writers.trials(world.base / "two") | room.trials(world)
+    if before is None:
+        killed, wrong = kills.campaign(folder, options.kills, options.seed)
+        found = kills_part([vars(kill) for kill in killed], wrong, others)
+    else:
+        kept, wrong = _killed_again(folder, before, random.Random(options.seed))
+        found = kills_part(kept, wrong, others, before)
+    ways = Counter(kill["command"] for kill in found["kills"])
+    print(f"kills: {dict(ways)}, {found['differ']} runs that differ; others: {found['others']}", flush=True)
+    return found
 
 
-def judged(verdict: Verdict) -> Verdict:
-    """Print how a case went, with what the user reads, and return it."""
-    case = verdict.case
+def _killed_again(folder: Path, before: Part, draw: random.Random) -> tuple[list[dict], list[dict]]:
+    """Kill anew the runs that ended otherwise, in the place of what they were."""
+    grounds, wrong = kills.Grounds(folder), []
+    runs = {failure["run"]: failure["command"] for failure in before["failures"] if "run" in failure}
+    kept = [kill for kill in before["kills"] if kill.get("run") not in runs]
+    for run, command in runs.items():
+        killed, fault = kills.killed_run(grounds, command, run, kills.COMMANDS[command][0], draw)
+        kept += [vars(kill) for kill in killed]
+        wrong += [{"run": run, "command": command, "fault": fault}] if fault else []
+    return kept, wrong
+
+
+def judged(case: Case, world: World) -> str:
+    """Judge a case, print how it went with what the user reads, and return the outcome.
+
+    What goes wrong with the campaign itself is a failure of that case and of no other.
+    """
+    try:
+        verdict = judge(case, world)
+    except Exception:
+        verdict = Verdict(case, "campaign", note=traceback.format_exc())
     print(f"{'' if verdict.good else 'FAILED '}{case.kind}: {case.name!r}: {verdict.outcome}", flush=True)
     if said := verdict.message if verdict.good else verdict.note:
         print("    " + said[-1500:].replace("\n", "\n    "), flush=True)
-    return verdict
-
-
-def counts(verdicts: list[Verdict]) -> dict[str, dict[str, int]]:
-    """Return how often each outcome was, by kind of case."""
-    kinds: dict[str, Counter] = {}
-    for verdict in verdicts:
-        kinds.setdefault(verdict.case.kind, Counter())[verdict.outcome] += 1
-    return {kind: dict(counter) for kind, counter in kinds.items()}
+    return verdict.outcome
 
 
 def table(kinds: dict[str, dict[str, int]]) -> str:
     """Return the counts as text."""
     lines = [f"{'kind':24}" + "".join(f"{name:>10}" for name in (*GOOD, "failed"))]
     for kind, found in kinds.items():
-        failed = sum(found.values()) - sum(found.get(name, 0) for name in GOOD)
-        lines.append(f"{kind:24}" + "".join(f"{found.get(name, 0):10}" for name in GOOD) + f"{failed:10}")
+        bad = sum(found.values()) - sum(found.get(name, 0) for name in GOOD)
+        lines.append(f"{kind:24}" + "".join(f"{found.get(name, 0):10}" for name in GOOD) + f"{bad:10}")
     return "\n".join([*lines, f"{sum(sum(found.values()) for found in kinds.values())} cases"])
 
 

@@ -22,6 +22,7 @@ CHECKPOINTS = {
 ARRAYS = {
     f"{CAM}/cams/train_0001.npz": (f"{CAM}/seeds",),
     f"{CAM}/cams/train_0002.npz": (f"{IRN}/ir_labels",),
+    f"{CAM}/cams/val_0001.npz": (f"{CAM}/seeds",),
     f"{IRN}/walks/train_0003.npz": (f"{IRN}/evaluation",),
 }
 MASKS = {

@@ -27,7 +27,8 @@ class Case:
         cure: what a user puts right after a refusal, and the same command is accepted: as it was before.
         file_size: as for `call`, for the first call alone.
         says: words that a message must have.
-        check: looks at the place after an accepted call, and returns what is wrong.
+        check: looks at the place when all has ended well, and returns what is wrong.
+        again: words that name the settings, for the user who is asked for them.
     """
 
     kind: str
@@ -40,11 +41,12 @@ class Case:
     file_size: int = 0
     says: tuple[str, ...] = ()
     check: Callable[[Path], str] | None = None
+    again: tuple[str, ...] = ()
 
     @property
     def run(self) -> str:
         """Which finished run the values are compared with."""
-        return "own" if "own" in self.needs else "run"
+        return next((name for name in self.needs if name in ("own", "whole", "begun")), "run")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def _judged(case: Case, world: World, words: Sequence[str], answer: Answer, befo
     touched = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if outside := [name for name in touched if name.split("/")[0] not in case.writes]:
         return "outside", f"written: {outside[:5]}"
+    if left := [name for name in after if name.endswith("/.lock") and name not in before]:
+        return "lock", f"left: {left}"
     if answer.code == 0:
         return _accepted(case, world)
     if case.expect == "accepted":
@@ -100,12 +104,17 @@ def _judged(case: Case, world: World, words: Sequence[str], answer: Answer, befo
 def _accepted(case: Case, world: World) -> tuple[str, str]:
     if case.expect == "refused":
         return "silent", "it was accepted"
-    if case.check and (fault := case.check(world.place)):
+    if fault := _fault(case, world):
         return "silent", fault
+    return "healed" if case.expect == "same" else "accepted", ""
+
+
+def _fault(case: Case, world: World, run: Path | None = None) -> str:
+    """Return what is wrong where all has ended well, or nothing."""
+    fault = case.check(world.place) if case.check else ""
     if case.expect == "same":
-        fault = other_values(world.expected[case.run], world.place / case.run)
-        return ("silent", fault) if fault else ("healed", "")
-    return "accepted", ""
+        fault = fault or other_values(world.expected[case.run], run or world.place / case.run)
+    return fault
 
 
 def _cured(case: Case, world: World, words: Sequence[str], first: Answer) -> tuple[str, str]:
@@ -113,7 +122,7 @@ def _cured(case: Case, world: World, words: Sequence[str], first: Answer) -> tup
     answer = world.call(words)
     if answer.fault or answer.code:
         return answer.fault or "advice", f"when {case.cure} is right again, after {first.message}: {answer.err[-1500:]}"
-    fault = other_values(world.expected[case.run], world.place / case.run) if case.expect == "same" else ""
+    fault = _fault(case, world)
     return ("silent", fault) if fault else ("mended", "")
 
 
@@ -125,8 +134,8 @@ def other_values(expected: dict, run: Path) -> str:
 
 
 def _passing(name: str) -> bool:
-    """Tell whether a file is no loss: locks, and results of a stage that is made again because it is not whole."""
-    return name.endswith(("/.lock", "/results.json")) or ".tmp" in name
+    """Tell whether a file is no loss: results of a stage that is made again because it is not whole."""
+    return name.endswith("/results.json") or ".tmp" in name
 
 
 def _follow(case: Case, world: World, words: list[str], answer: Answer) -> tuple[str, str]:
@@ -135,7 +144,9 @@ def _follow(case: Case, world: World, words: list[str], answer: Answer) -> tuple
     run = world.place / case.run
     for _ in range(_ROUNDS):
         said.append(answer.message)
-        step = advised(answer.message, world, run)
+        asked = "overrides" in answer.message and case.again and not set(case.again) <= set(words)
+        words += case.again if asked else ()
+        step = asked or advised(answer.message, world, run)
         if step is None:
             return "advice", f"none that can be followed: {answer.message}"
         if isinstance(step, Path):
@@ -145,7 +156,7 @@ def _follow(case: Case, world: World, words: list[str], answer: Answer) -> tuple
         if answer.fault:
             return answer.fault, f"after {said[-1]}: {answer.err[-1500:]}"
         if answer.code == 0:
-            fault = other_values(world.expected[case.run], run)
+            fault = _fault(case, world, run)
             return ("silent", f"after {said}: {fault}") if fault else ("mended", "")
     return "advice", f"in a circle: {said}"
 

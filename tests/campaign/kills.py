@@ -3,22 +3,28 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psutil
-from campaign.world import SCENES, scenes_words, values
+from campaign.world import SCENES, begun_words, scenes_words, values
 
 ROOT = Path(__file__).resolve().parents[2]
 # More epochs than elsewhere, so that a kill may fall between two.
 OVERRIDES = SCENES | {"cam.epochs": 2, "segmentation.epochs": 2}
+LONGER = {"cam.epochs": 12}  # of which two are another variant's
 _LONGEST = 900.0
+# How often a run of each is killed at most, and how late, in seconds.
+COMMANDS = {"reproduce": (10, 25.0), "run": (4, 12.0), "run that begins with another's training": (4, 9.0)}
+_IN_TURN = [*COMMANDS, "run"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Kill:
     after: float
     stage: str
     said: str
+    run: int = 0  # which of the campaign's
 
 
 def reproduce_words(run: Path) -> list[str]:
@@ -39,14 +46,15 @@ def reproduce_words(run: Path) -> list[str]:
     return [*words, "--overrides", json.dumps(OVERRIDES)]
 
 
-def killed_often(words: Sequence[str], run: Path, number: int, longest: float, draw: random.Random) -> list[Kill]:
-    """Call a command and end it after a random time, `number` times; then let it end, and return what happened.
+def killed_often(
+    words: Sequence[str], run: Path, number: int, longest: float, draw: random.Random, kills: list[Kill]
+) -> None:
+    """Call a command and end it after a random time, `number` times; then let it end. Adds to `kills` what happened.
 
     Raises:
         AssertionError: it did not end well in the end.
     """
-    kills: list[Kill] = []
-    while len(kills) < number:
+    for _ in range(number):
         kill = _once(words, run, draw.uniform(3.0, longest), draw)
         if kill is None:  # it had ended before: begin anew, in another folder
             break
@@ -55,7 +63,6 @@ def killed_often(words: Sequence[str], run: Path, number: int, longest: float, d
         _command(words), capture_output=True, text=True, env=_environment(), cwd=ROOT, timeout=_LONGEST
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return kills
 
 
 def difference(run: Path, whole: dict[str, Any]) -> str:
@@ -106,6 +113,7 @@ def _once(words: Sequence[str], run: Path, after: float, draw: random.Random) ->
     text = log.read_text()
     if number == signal.SIGTERM:
         assert process.returncode == 143 and "goes on from here" in text, (process.returncode, text[-2000:])
+        assert not (left := list(run.rglob(".lock"))), f"a lock is left: {left}"
     assert "Traceback" not in text or "KeyboardInterrupt" in text, text[-3000:]
     return Kill(words[0], number.name, together, round(after, 1), _newest(run), "".join(text.splitlines()[-1:])[:200])
 
@@ -142,23 +150,60 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
-def campaign(folder: Path, number: int, seed: int) -> tuple[list[Kill], list[str]]:
-    """Kill runs of both commands until `number` kills are counted, and return them with what differed at the end."""
-    folder.mkdir()
-    draw, wrong, kills, attempt = random.Random(seed), [], [], 0
-    whole = undisturbed(folder / "whole")
-    while len(kills) < number:
-        command = "run" if attempt % 4 else "reproduce"
-        run = folder / str(attempt) / "run"
+class Grounds:
+    """Undisturbed runs, made when they are asked for: what killed ones are compared with, and begin from."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir()
+
+    @cached_property
+    def whole(self) -> dict[str, Any]:
+        """The values of a run that is left alone."""
+        return undisturbed(self.folder / "whole")
+
+    @cached_property
+    def begun(self) -> Path:
+        """A run with the variants that SSC begins with, and SSC, which has learned all by itself."""
+        run = self.folder / "begun"
+        for variant in ("ssc", "drs", "drs+cdr"):
+            words = _command(begun_words(run, variant, LONGER))
+            subprocess.run(words, check=True, capture_output=True, env=_environment(), cwd=ROOT)
+        return run
+
+    def begin(self, command: str, run: Path) -> tuple[list[str], dict[str, Any]]:
+        """Make a run's folder; return the command's words and the values that it should end with."""
         run.parent.mkdir()
-        words = scenes_words(run, overrides=OVERRIDES) if command == "run" else reproduce_words(run)
-        most, longest = (10, 25.0) if command == "reproduce" else (4, 12.0)
-        compared = {k: v for k, v in whole.items() if command == "reproduce" or "/truth/" not in k}
-        try:
-            kills += killed_often(words, run, min(number - len(kills), most), longest, draw)
-            wrong += [found] if (found := difference(run, compared)) else []
-        except (AssertionError, subprocess.SubprocessError) as error:
-            wrong.append(f"{command}: {error}")
-        print(f"{len(kills)} kills; {wrong[-1:]}", *kills[-most:], sep="\n    ", flush=True)
-        attempt += 1
+        if command == "reproduce":
+            return reproduce_words(run), self.whole
+        if command == "run":
+            return scenes_words(run, overrides=OVERRIDES), {k: v for k, v in self.whole.items() if "/truth/" not in k}
+        shutil.copytree(self.begun, run, ignore=shutil.ignore_patterns("ssc"))
+        return begun_words(run, "ssc", LONGER), values(self.begun)
+
+
+def killed_run(grounds: Grounds, command: str, name: int, number: int, draw: random.Random) -> tuple[list[Kill], str]:
+    """Kill one run of a command up to `number` times, and return that with what was wrong at the end, or nothing."""
+    most, longest = COMMANDS[command]
+    run, kills = grounds.folder / str(name) / "run", []
+    try:
+        words, expected = grounds.begin(command, run)
+        killed_often(words, run, min(number, most), longest, draw, kills)
+        wrong = difference(run, expected)
+    except (AssertionError, subprocess.SubprocessError) as error:
+        wrong = str(error) or "it did not end well"
+    kills = [replace(kill, command=command, run=name) for kill in kills]
+    print(f"{command}: {wrong or 'as undisturbed'}", *kills, sep="\n    ", flush=True)
+    return kills, wrong
+
+
+def campaign(folder: Path, number: int, seed: int) -> tuple[list[Kill], list[dict[str, Any]]]:
+    """Kill runs of each command until `number` kills are counted; return them, and the runs that ended otherwise."""
+    grounds, draw, kills, wrong = Grounds(folder), random.Random(seed), [], []
+    for name in range(number):
+        if len(kills) < number:
+            command = _IN_TURN[name % len(_IN_TURN)]
+            found, fault = killed_run(grounds, command, name, number - len(kills), draw)
+            kills += found
+            wrong += [{"run": name, "command": command, "fault": fault}] if fault else []
     return kills, wrong

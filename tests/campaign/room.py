@@ -1,7 +1,7 @@
 """No room: a limit on the size of files, and a disk that is full, at every stage; what is finished stays."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -32,22 +32,21 @@ def sampled() -> Iterator[Case]:
     return (case for case in cases() if case.name in (f"{CAM}, 20000 bytes", "dataset, 900 bytes"))
 
 
-def full_disks(world: World) -> dict[str, str]:
-    """Begin a run on disks that are too small, then give them room; return what was wrong, by the disk's size.
+def trials(world: World) -> dict[str, Callable[[], str | None]]:
+    """Return runs that begin on disks which are too small, and are given room then, by the disk's size."""
+    return {f"a disk of {size} MB": partial(_on_disk, world, size) for size in (1, 8, 20, 40, 55)}
 
-    Empty where nothing may be mounted.
-    """
-    found = {}
-    disk = world.place / "disk"
-    for megabytes in (1, 8, 20, 40, 55):
-        world.fresh(())
-        disk.mkdir()
-        if _mounted(disk, f"size={megabytes}m"):
-            try:
-                found[f"a disk of {megabytes} MB"] = _filled(world, disk)
-            finally:
-                subprocess.run(["umount", str(disk)], check=True)
-    return found
+
+def _on_disk(world: World, megabytes: int) -> str | None:
+    """Return what was wrong, or nothing; None where nothing may be mounted."""
+    disk = world.fresh(()) / "disk"
+    disk.mkdir()
+    if not _mounted(disk, f"size={megabytes}m"):
+        return None
+    try:
+        return _filled(world, disk)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def _filled(world: World, disk: Path) -> str:

@@ -5,12 +5,13 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from campaign import bad_data, bad_settings, damaged_files, kills, photographs, releases, room, two_writers
+from campaign import kills, two_writers
+from campaign.__main__ import MODULES
 from campaign.calls import Answer, forked
 from campaign.judge import Case, judge
+from campaign.record import cases_part, entered, failed, kills_part
 from campaign.world import World, scenes_words, values
 
-MODULES = (damaged_files, bad_settings, bad_data, photographs, releases, room)
 CASES = list(chain(*(module.sampled() for module in MODULES)))
 
 
@@ -34,7 +35,8 @@ def test_a_killed_run_ends_like_an_undisturbed_one(world, tmp_path):
     whole, run = tmp_path / "whole", tmp_path / "killed/run"
     run.parent.mkdir()
     assert world.call(scenes_words(whole, overrides=kills.OVERRIDES)).code == 0
-    kills.killed_often(scenes_words(run, overrides=kills.OVERRIDES), run, 2, 8.0, random.Random(1))
+    kills.killed_often(scenes_words(run, overrides=kills.OVERRIDES), run, 2, 8.0, random.Random(1), found := [])
+    assert 0 < len(found) <= 2
     assert kills.difference(run, values(whole)) == ""
 
 
@@ -46,6 +48,52 @@ def test_two_processes_that_prepare_one_run(tmp_path):
 def test_there_are_as_many_cases_as_are_claimed():
     names = [f"{case.kind}: {case.name}" for case in chain(*(module.cases() for module in MODULES))]
     assert len(names) >= 750 and len(set(names)) == len(names)
+
+
+# --- the record ----------------------------------------------------------------------------------------------------
+
+ORIGIN = {"commit": "a", "machine": "m", "python": "3", "seconds": 9, "utc": "2026"}
+
+
+def some(*names: str) -> list[Case]:
+    return [Case(name.split()[0], name, lambda place: []) for name in names]
+
+
+def test_a_repeat_tries_what_failed_and_what_is_new_and_totals_are_right():
+    asked: list[str] = []
+
+    def outcome(**found):
+        return lambda case: asked.append(case.name) or found[case.name.replace(" ", "_")]
+
+    whole = cases_part(some("x 1", "x 2", "y 1"), outcome(x_1="refused", x_2="hang", y_1="silent"))
+    first = entered(whole, ORIGIN)
+    assert first["kinds"] == {"x": {"refused": 1, "hang": 1}, "y": {"silent": 1}} and "again" not in first
+    assert failed(first) == ["x: x 2: hang", "y: y 1: silent"]
+    asked.clear()
+    again = cases_part(some("x 1", "x 2", "z 1"), outcome(x_2="mended", z_1="lock"), first)
+    assert asked == ["x 2", "z 1"]  # what was well is not tried, what is no case any more is gone
+    second = entered(again, ORIGIN | {"commit": "b", "utc": "2027"}, first)
+    assert second["kinds"] == {"x": {"refused": 1, "mended": 1}, "z": {"lock": 1}} and second["commit"] == "a"
+    third = entered(cases_part(some("x 1", "x 2", "z 1"), outcome(z_1="healed"), second), ORIGIN, second)
+    assert [one["cases"] for one in third["again"]] == [2, 1] and third["again"][0]["commit"] == "b"
+    assert failed(third) == [] and sum(sum(kind.values()) for kind in third["kinds"].values()) == 3
+    assert entered(cases_part(some("x 1"), outcome(), third), ORIGIN, third)["again"] == third["again"]
+
+
+def test_a_repeat_of_kills_keeps_what_was_well():
+    def broken() -> str:
+        raise TimeoutError("too long")
+
+    killed, wrong = [{"run": 0}, {"run": 1}], [{"run": 1, "command": "run", "fault": "a.png differs"}]
+    trials = {"one": lambda: "", "two": lambda: "a traceback", "three": broken, "no disk here": lambda: None}
+    first = entered(kills_part(killed, wrong, trials), ORIGIN)
+    assert first["others"] == {"one": True, "two": False, "three": False} and first["differ"] == 1
+    faults = ["run: a.png differs", "two: a traceback", "three: TimeoutError: too long"]
+    assert failed(first) == faults
+    trials = {"one": broken, "two": lambda: "", "three": lambda: ""}
+    second = entered(kills_part(killed, [], trials, first), ORIGIN, first)
+    assert failed(second) == [] and all(second["others"].values()) and second["differ"] == 0
+    assert [one["cases"] for one in second["again"]] == [3]
 
 
 # --- the judge -----------------------------------------------------------------------------------------------------
@@ -95,6 +143,7 @@ def test_what_the_judge_calls_a_failure(told):
     assert outcome(told, refusal("wrong"), expect="same") == "advice"
     assert outcome(told, *[refusal("wrong. Give the same command again.")] * 5, expect="same") == "advice"
     assert outcome(told, Answer(0, "", ""), expect="same") == "silent"  # a.png is not there
+    assert outcome(told, Answer(0, "", ""), check=lambda place: "wrong", expect="accepted") == "silent"
 
 
 def test_the_judge_looks_at_the_files(told):
@@ -109,6 +158,7 @@ def test_the_judge_looks_at_the_files(told):
     assert outcome(told, writes("canary.txt", "x"), writes=("run",)) == "outside"
     assert outcome(told, writes("run/new.txt", "x"), writes=("run",)) == "refused"
     assert outcome(told, writes("run/kept.txt", None), writes=("run",)) == "lost"
+    assert outcome(told, writes("run/.lock", "x"), writes=("run",)) == "lock"
 
 
 def test_advice_is_followed(told):
@@ -122,6 +172,15 @@ def test_advice_is_followed(told):
     words = f"cannot read {path}. Delete {told.place / 'run'} to make it again."
     assert outcome(told, refusal(words), Answer(0, "", ""), expect="same") == "mended"
     assert not path.parent.exists()
+
+
+def test_who_is_asked_for_settings_names_them(told):
+    told.expected["run"] = {}
+    asked = []
+    told.call = lambda words, **_: asked.append(list(words)) or told.steps.pop(0)
+    answers = [refusal("which? Name that: --preset tiny, and --overrides."), Answer(0, "", "")]
+    assert outcome(told, *answers, expect="same", again=("--preset", "tiny")) == "mended"
+    assert asked == [["run"], ["run", "--preset", "tiny"]]
 
 
 def test_a_call_in_a_process_of_its_own(tmp_path):

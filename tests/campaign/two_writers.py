@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,15 @@ def stopped(folder: Path, number: signal.Signals, after: float) -> str:
         return ""
     if code != 128 + number or "goes on from here" not in text or "Traceback" in text:
         return f"exit {code}: {text[-1500:]}"
+    if left := list(folder.rglob(".lock")):
+        return f"a lock is left: {left}"
     again = start(words, log)
     return "" if again.wait(180) == 0 else log.read_text()[-1500:]
 
 
-def campaign(folder: Path) -> dict[str, str]:
-    """Run all of it in subfolders; return what was wrong, by what was tried."""
-    folder.mkdir()
+def trials(folder: Path) -> dict[str, Callable[[], str]]:
+    """Return what is tried, by name; each returns what was wrong, or nothing."""
+    folder.mkdir(exist_ok=True)
     found = {}
     for name, stages, apart in (
         ("two `run data` at once", ("data",), 0.0),
@@ -60,16 +63,12 @@ def campaign(folder: Path) -> dict[str, str]:
         ("two whole runs at once", (), 0.0),
         ("two whole runs, five seconds apart", (), 5.0),
     ):
-        found[name] = _tried(folder / f"two{len(found)}", two_runs, *stages, apart=apart)
+        found[name] = partial(_tried, folder / f"two{len(found)}", two_runs, *stages, apart=apart)
     for number in (signal.SIGINT, signal.SIGTERM):
         for after in (4.5, 6.0, 8.0):
-            found[f"{number.name} after {after} s"] = _tried(folder / f"two{len(found)}", stopped, number, after)
+            name = f"{number.name} after {after} s"
+            found[name] = partial(_tried, folder / f"two{len(found)}", stopped, number, after)
     return found
-
-
-def again(folder: Path, name: str, after: float) -> str:
-    """Try one of the signals once more."""
-    return _tried(folder, stopped, signal.Signals[name], after)
 
 
 def _tried(folder: Path, function: Callable[..., str], *arguments: Any, **named: Any) -> str:

@@ -13,6 +13,7 @@ from campaign.calls import Answer, call
 from conftest import make_photographs
 
 from sscnb.commands.cli import STAGES
+from sscnb.stages import project_root
 
 SMALL: dict[str, Any] = {
     "variants": ["ssc"],
@@ -40,6 +41,8 @@ PHOTOGRAPHS = SMALL | {
     "irn.batch_size": 2,
     "segmentation.batch_size": 2,
 }
+# Three epochs: SSC's first is DRS's, its second that of DRS and reconstruction.
+BEGUN = SCENES | {"cam.epochs": 3, "reconstruction.warmup_epochs": 1, "modulation.warmup_epochs": 2}
 # Times and what is remembered of files' times differ from one whole run to the next.
 _NOT_COMPARED = ("train_seconds",)
 
@@ -54,6 +57,22 @@ def photographs_words(run: Path, root: Path, *stages: str, overrides: dict[str, 
     """The same of a run of photographs."""
     words = ["run", *(stages or STAGES), "--preset", "folder", "--run-dir", str(run), "--data-root", str(root)]
     return [*words, "--variant", "ssc", "--overrides", json.dumps(PHOTOGRAPHS | (overrides or {}))]
+
+
+def begun_words(run: Path, variant: str, overrides: dict[str, Any] | None = None) -> list[str]:
+    """The command that takes a variant of a run to seeds, and begins with what another has learned."""
+    words = ["run", "data", "superpixels", "cam", "cams", "seeds", "--preset", "tiny", "--run-dir", str(run)]
+    return [*words, "--variant", variant, "--overrides", json.dumps(BEGUN | (overrides or {}))]
+
+
+def reproduce_words(run: Path) -> list[str]:
+    """The command that goes on with a run as it was, and takes what is there for new: notebooks take a minute."""
+    return ["reproduce", "--run-dir", str(run), "--cores", "1", "--gpus", "0", "--touch"]
+
+
+def named() -> list[str]:
+    """What names the settings of that run."""
+    return ["--preset", "tiny", "--overrides", json.dumps(SCENES)]
 
 
 def values(run: Path) -> dict[str, Any]:
@@ -109,21 +128,30 @@ class World:
         return call(words, **limits)
 
     def make(self) -> "World":
-        """Make photographs and the two finished runs, and remember their values."""
+        """Make photographs and the finished runs, and remember their values."""
         self.place.mkdir(parents=True, exist_ok=True)
         root = make_photographs(self.place / "photographs")
-        for name, words in {
-            "run": scenes_words(self.place / "run"),
-            "own": photographs_words(self.place / "own", root),
-        }.items():
-            answer = self.call(words)
-            assert answer.code == 0, answer.err[-3000:]
-            self.expected[name] = values(self.place / name)
-        overrides = {"overrides": SCENES}
-        (self.place / "run/reproduce.json").write_text(json.dumps(overrides))
+        run, whole, begun = (self.place / name for name in ("run", "whole", "begun"))
+        self._finish("run", scenes_words(run))
+        (run / "reproduce.json").write_text(json.dumps({"overrides": SCENES}))
+        self._finish("own", photographs_words(self.place / "own", root))
+        # SSC first, so that it learns all by itself.
+        self._finish("begun", *(begun_words(begun, variant) for variant in ("ssc", "drs", "drs+cdr")))
+        shutil.copytree(run, whole, ignore=shutil.ignore_patterns("reproduce.json"))
+        (whole / "notebooks").mkdir()
+        for notebook in (project_root() / "notebooks").glob("*.ipynb"):
+            (whole / "notebooks" / notebook.name).write_text("executed")
+        truth = scenes_words(whole, "segmentation", "predictions", "segmentation_eval")
+        self._finish("whole", [*truth, "--source", "truth"], [*reproduce_words(whole), *named()])
         (self.place / "canary.txt").write_text("not yours")
         os.replace(self.place, self.store)
         return self
+
+    def _finish(self, name: str, *commands: Sequence[str]) -> None:
+        for words in commands:
+            answer = self.call(words)
+            assert answer.code == 0, answer.err[-3000:]
+        self.expected[name] = values(self.place / name)
 
     def fresh(self, names: Sequence[str]) -> Path:
         """Return the place with copies of the originals of these names, and a file that is nobody's business."""
