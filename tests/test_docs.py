@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import re
 import textwrap
 import xml.etree.ElementTree as ElementTree
@@ -238,3 +239,14 @@ def test_commands_are_those_of_the_environment_that_make_sets_up(page):
     assert not re.findall(r"(?<!\.venv/bin/)(?:python -m \w+ [\w-]|accelerate launch|torchrun )", text)
     assert not re.findall(r"(?<!\.venv/bin/python -m )pip install", text)
     assert "/data/VOC2012" not in text  # one path, the one that `data voc` ends with
+
+
+def test_a_seed_is_a_mask_and_a_random_seed_is_a_number():
+    """One word has one meaning; the README's results are made elsewhere."""
+    texts = {page.name: page.read_text(encoding="utf-8") for page in PAGES if page.name != "README.md"}
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        texts[path.name] = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    numbers = r"\b(?:over|several|one|two|three|few|same|another|all|both|per|\d+) seeds?\b|\bseed by seed|(?<!random )\bseed \d"
+    for name, text in texts.items():
+        assert not re.findall(numbers, text, flags=re.I), name
