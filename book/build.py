@@ -197,7 +197,7 @@ def results_table(sets: dict[str, list[dict]]) -> str:
     """Return the landing page's table: the paper, this run, and the reference rows that are kept in book/results."""
     notes = [f"- {title}: {describe_rows(rows)}" for title, rows in sets.items()]
     return "\n".join(
-        [ladder_table(sets), "", "Seed mIoU in percent, mean ± standard deviation over seeds.", "", *notes, ""]
+        [ladder_table(sets), "", "Seed mIoU in percent, mean ± standard deviation over random seeds.", "", *notes, ""]
     )
 
 
@@ -235,7 +235,7 @@ def run_table(run: Path) -> str:
         f"Preset `{settings['preset']}`, {'a folder of images' if settings['data_root'] else 'the embedded scenes'}; "
         f"{sum(row['seconds'] for row in stages.values()) / 60:.0f} minutes of stages in all.",
         "",
-        "| stage | variant | seed | split | seconds | device | finished (UTC) | commit | configuration |",
+        "| stage | variant | random seed | split | seconds | device | finished (UTC) | commit | configuration |",
         "|---|---|---|---|---:|---|---|---|---|",
     ]
     for (stage, variant, seed, split, _), row in stages.items():
@@ -249,7 +249,7 @@ def run_table(run: Path) -> str:
 def kept_table(sets: dict[str, list[dict]]) -> str:
     """Return what the reference rows were measured with: one line a data set, variant and commit."""
     lines = [
-        "| data | variant | stages | seeds | device | from | to (UTC) | commit |",
+        "| data | variant | stages | random seeds | device | from | to (UTC) | commit |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for title, rows in sets.items():

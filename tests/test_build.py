@@ -121,7 +121,8 @@ def test_page_of_what_ran(build, run):
 
 def test_results_table_shows_this_run_beside_the_paper(build, run):
     text = build.generated(run.folder)["results.md"]
-    assert "| baseline | 48.3 | 32.0 ± 2.8 |" in text and "- this run: preset `tiny`, split train, 2 seeds" in text
+    assert "| baseline | 48.3 | 32.0 ± 2.8 |" in text
+    assert "- this run: preset `tiny`, split train, 2 random seeds" in text
 
 
 def test_build_lays_out_pages_and_takes_the_exit_code(build, run, tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ def mean_and_deviation(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -
     first column is the number of seeds. Without such rows the table is empty.
 
     Raises:
-        UserError: there are several rows of one variant and seed, as on two splits.
+        UserError: there are several rows of one variant and random seed, as on two splits.
     """
     frame = pd.DataFrame([r for r in rows if r["metric"] in metrics and r["value"] is not None])
     if frame.empty:
@@ -53,7 +53,7 @@ def mean_and_deviation(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -
             found = group[group["metric"] == metric]
             if found["seed"].duplicated().any():
                 splits = ", ".join(map(str, found["split"].unique())) if "split" in found else "unknown"
-                raise UserError(f"{variant} has several values of {metric} for one seed (splits {splits}).")
+                raise UserError(f"{variant} has several values of {metric} for one random seed (splits {splits}).")
             table[variant][metric] = _cell(metric, found["value"])
     places = {name: place for place, name in enumerate(VARIANTS)}
     # What is no variant, such as the segmentation that learned from true masks, comes last.
@@ -137,7 +137,7 @@ def describe_rows(rows: Sequence[dict[str, Any]]) -> str:
     number = len({row["seed"] for row in seeds})
     devices = sorted({row["device"] for row in seeds})
     return (
-        f"preset `{seeds[0]['preset']}`, split {seeds[0]['split']}, {number} seed{'s' if number > 1 else ''}, "
+        f"preset `{seeds[0]['preset']}`, split {seeds[0]['split']}, {number} random seed{'s' if number > 1 else ''}, "
         f"threshold fixed at {seeds[0]['threshold']:g}, no CRF, {', '.join(devices)}"
     )
 

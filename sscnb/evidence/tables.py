@@ -98,7 +98,7 @@ def segmentation_table(sets: Sets) -> str:
         return f"{NOT_RUN.capitalize()}."
     note = (
         "CRF: first of the labels of the relation network, then of the predictions. The interval is over images, its "
-        "ends are means over seeds. Retention: mIoU divided by that of true masks, over the same seeds."
+        "ends are means over random seeds. Retention: mIoU divided by that of true masks, over the same random seeds."
     )
     return markdown_table(head, lines, numbers=3) + "\n\n" + note
 

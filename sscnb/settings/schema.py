@@ -32,4 +32,4 @@ class Config:
     segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
     variants: Names = ("baseline", "drs", "drs+cdr_early", "drs+cdr", "drs+cdr+asm_no_ras", "ssc")
     refined: tuple[str, ...] = ("baseline", "ssc")  # of these, the ones that go on to pseudo-masks and segmentation
-    seeds: Seeds = (0,)  # the seeds that `reproduce` runs
+    seeds: Seeds = (0,)  # random seeds that `reproduce` runs

@@ -43,13 +43,13 @@ def planned(run: Run) -> Iterator[tuple[str, Callable[..., Result]]]:
     for seed in run.config.seeds:
         for variant in run.config.variants:
             for name, stage in VARIANT_STAGES.items():
-                yield f"{name} of {variant}, seed {seed}", partial(stage, variant=variant, seed=seed)
+                yield f"{name} of {variant}, random seed {seed}", partial(stage, variant=variant, seed=seed)
         for variant in refined_variants(run.config):
             for name, stage in REFINING_STAGES.items():
-                yield f"{name} of {variant}, seed {seed}", partial(stage, variant=variant, seed=seed)
+                yield f"{name} of {variant}, random seed {seed}", partial(stage, variant=variant, seed=seed)
         for source in segmentation_sources(run.config, dataset):
             for name, stage in SOURCE_STAGES.items():
-                yield f"{name} from {source}, seed {seed}", partial(stage, source=source, seed=seed)
+                yield f"{name} from {source}, random seed {seed}", partial(stage, source=source, seed=seed)
 
 
 def look(run: Run) -> tuple[list[str], list[str]]:

@@ -87,7 +87,7 @@ def train_cam(run: Run, variant: str = "baseline", seed: int | None = None) -> R
         seed=seed,
         folder=stage.folder,
         config_hash=stage.hash,
-        title=f"{variant} seed {seed}",
+        title=f"{variant}, random seed {seed}",
         exclude=("perceptual.",),
         observe=gap_observer(run, objective, config),
         trunk=_trunk(run, variant, seed),
@@ -163,7 +163,7 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
     net = load_cam_net(run, variant, seed)
     stage.begin()
     with products_in(config.cam.precision, device()):
-        files = _write_cams(run, net, ids, folder, config, f"CAMs {variant} seed {seed}")
+        files = _write_cams(run, net, ids, folder, config, f"CAMs {variant}, random seed {seed}")
         stage.meet()
         if not is_main():
             return stage.wait()

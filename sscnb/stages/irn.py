@@ -82,7 +82,9 @@ def make_ir_labels(run: Run, variant: str = "baseline", seed: int | None = None,
     ids = dataset.ids(split)
     own = share(ids)
     jobs = [(run, variant, seed, crf, i) for i in own if not (folder / f"{i}.png").is_file()]
-    work_off(_write_ir_label, jobs, len(own), worker_count(run, len(jobs)), f"relation labels {variant} seed {seed}")
+    work_off(
+        _write_ir_label, jobs, len(own), worker_count(run, len(jobs)), f"relation labels {variant}, random seed {seed}"
+    )
     stage.meet()
     if not is_main():
         return stage.wait()
@@ -178,7 +180,7 @@ def train_irn(run: Run, variant: str = "baseline", seed: int | None = None, crf:
         seed=seed,
         folder=stage.folder,
         config_hash=stage.hash,
-        title=f"relations {variant} seed {seed}",
+        title=f"relations {variant}, random seed {seed}",
         exclude=_NOT_SAVED,
     )
     if not is_main():

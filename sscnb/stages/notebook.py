@@ -32,5 +32,5 @@ def begin(names: Mapping[str, Any], extra: Sequence[str] = ()) -> Run:
             raise UserError(f"this notebook has no parameter {name!r}; {nearest(name, valid)}")
     with system_errors():
         run = open_run(**{name: names[name] for name in PARAMETERS if name in names})
-    print(f"run folder: {run.folder}\npreset {run.config.preset}, seed {run.seed}")
+    print(f"run folder: {run.folder}\npreset {run.config.preset}, random seed {run.seed}")
     return run

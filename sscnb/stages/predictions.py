@@ -52,7 +52,7 @@ def predict_split(
     net = load_segmentation(run, source, seed, crf)
     stage.begin()
     ids = dataset.ids(stage.labels["split"])
-    title = f"predictions from {source} seed {seed}"
+    title = f"predictions from {source}, random seed {seed}"
     for image_id in tqdm(share(ids), desc=title, unit="img", mininterval=0.5, disable=not is_main()):
         path = stage.folder / f"{image_id}.png"
         if not path.is_file():
@@ -92,7 +92,9 @@ def evaluate_segmentation(
     number, ids = len(dataset.classes) + 1, dataset.ids(split)
     boundary, failures = BoundaryIoU(number), []
     counts = np.zeros((len(ids), number, number), np.int32)  # of one image each; int64 would be 2 GB on COCO
-    for index, image_id in enumerate(tqdm(ids, desc=f"measuring {source} seed {seed}", unit="img", mininterval=0.5)):
+    for index, image_id in enumerate(
+        tqdm(ids, desc=f"measuring {source}, random seed {seed}", unit="img", mininterval=0.5)
+    ):
         path, target = predicted.folder / f"{image_id}.png", dataset.mask(image_id)
         with made_again(path):
             prediction = dataset.mask_at(path, image_id)

@@ -55,7 +55,7 @@ def make_pseudo_masks(run: Run, variant: str = "baseline", seed: int | None = No
     own = share(ids)
     jobs = [(run, variant, seed, crf, i) for i in own if not all(path.is_file() for path in _paths(folder, i))]
     workers = worker_count(run, len(jobs)) if device().type == "cpu" else 1
-    work_off(_write_masks, jobs, len(own), workers, f"pseudo-masks {variant} seed {seed}")
+    work_off(_write_masks, jobs, len(own), workers, f"pseudo-masks {variant}, random seed {seed}")
     stage.meet()
     files = [path for i in ids for path in _paths(folder, i)]
     return stage.finish({"images": len(ids)}, device=device_name(), files=files)
@@ -131,7 +131,7 @@ def evaluate_pseudo_masks(
     number = len(dataset.classes) + 1
     total, trusted, curve, images = ConfusionMatrix(number), ConfusionMatrix(number), ThresholdCurve(number), {}
     contours = BoundaryIoU(number)
-    for image_id in tqdm(dataset.ids(split), desc=f"masks {variant} seed {seed}", unit="img", mininterval=0.5):
+    for image_id in tqdm(dataset.ids(split), desc=f"masks {variant}, random seed {seed}", unit="img", mininterval=0.5):
         target, path = dataset.mask(image_id), _paths(folder, image_id)[0]
         with made_again(path):
             mask = dataset.mask_at(path, image_id)

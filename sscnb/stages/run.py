@@ -196,7 +196,7 @@ def open_run(
         if not isinstance(value, str | os.PathLike):  # papermill makes a number of -p run_dir 2026
             raise UserError(f"{name} must be a path in quotes, not {value!r}.")
     if type(seed) is not int or seed < 0:
-        raise UserError(f"seed must be a whole number from 0 on, not {seed!r}.")
+        raise UserError(f"seed, the random seed, must be a whole number from 0 on, not {seed!r}.")
     # Not resolve(), which a loop of links breaks.
     folder = Path(os.path.realpath(project_root() / user_path(run_dir or f"runs/{preset}")))
     root = os.path.realpath(project_root() / user_path(data_root)) if data_root else ""

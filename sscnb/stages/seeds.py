@@ -127,7 +127,7 @@ def evaluate_seeds(run: Run, variant: str = "baseline", seed: int | None = None,
     number = len(dataset.classes) + 1
     total, curve, images = ConfusionMatrix(number), ThresholdCurve(number), {}
     contours = BoundaryIoU(number)
-    for image_id in tqdm(dataset.ids(split), desc=f"seeds {variant} seed {seed}", unit="img", mininterval=0.5):
+    for image_id in tqdm(dataset.ids(split), desc=f"seeds {variant}, random seed {seed}", unit="img", mininterval=0.5):
         target = dataset.mask(image_id)
         scores, classes = load_cams(run, variant, seed, image_id, target.shape)
         curve.update(scores, classes, target)
@@ -154,7 +154,9 @@ def _curve(run: Run, variant: str, seed: int, split: str) -> ThresholdCurve:
     """Return the threshold curve of the seeds of a split."""
     dataset = run.dataset()
     curve = ThresholdCurve(len(dataset.classes) + 1)
-    for image_id in tqdm(dataset.ids(split), desc=f"threshold {variant} seed {seed}", unit="img", mininterval=0.5):
+    for image_id in tqdm(
+        dataset.ids(split), desc=f"threshold {variant}, random seed {seed}", unit="img", mininterval=0.5
+    ):
         target = dataset.mask(image_id)
         curve.update(*load_cams(run, variant, seed, image_id, target.shape), target)
     return curve

@@ -98,7 +98,7 @@ def train_segmentation(run: Run, source: str = "baseline", seed: int | None = No
         seed=seed,
         folder=stage.folder,
         config_hash=stage.hash,
-        title=f"segmentation from {source} seed {seed}",
+        title=f"segmentation from {source}, random seed {seed}",
     )
     values = {f"train_{name}": value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
     values |= {"train_images": len(data), "train_seconds": sum(epoch["seconds"] for epoch in history)}

@@ -51,7 +51,7 @@ def test_rows_follow_the_ladder_and_columns_what_was_asked():
 
 def test_splits_are_not_averaged_as_if_they_were_seeds():
     rows = [row("drs", 0, 0.4), row("drs", 0, 0.6, split="val")]
-    with pytest.raises(UserError, match="drs has several values of seed/mIoU for one seed .splits train, val"):
+    with pytest.raises(UserError, match="drs has several values of seed/mIoU for one random seed .splits train, val"):
         mean_and_deviation(rows, ["seed/mIoU"])
 
 
@@ -77,9 +77,9 @@ def test_ladder_stands_beside_the_paper():
 
 def test_what_rows_were_measured_with():
     text = describe_rows([row("drs", 0, 0.4), row("drs", 1, 0.5), row("drs", 0, 0.6, split="val")])
-    assert "preset `tiny`" in text and "split train, 2 seeds" in text and "cpu" in text
+    assert "preset `tiny`" in text and "split train, 2 random seeds" in text and "cpu" in text
     assert "threshold fixed at 0.2" in text
-    assert ", 1 seed," in describe_rows([row("drs", 0, 0.4)])
+    assert ", 1 random seed," in describe_rows([row("drs", 0, 0.4)])
     assert describe_rows([]) == "not run"
 
 

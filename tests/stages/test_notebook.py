@@ -30,7 +30,7 @@ def test_the_run_of_the_parameters(names, tmp_path, capsys):
     names["overrides"] = {"cam.epochs": 7}
     run = begin(names)
     assert run.folder == tmp_path / "run" and run.seed == 2 and run.config == load_config("tiny", {"cam.epochs": 7})
-    assert capsys.readouterr().out == f"run folder: {tmp_path / 'run'}\npreset tiny, seed 2\n"
+    assert capsys.readouterr().out == f"run folder: {tmp_path / 'run'}\npreset tiny, random seed 2\n"
 
 
 def test_the_folder_is_the_same_wherever_the_kernel_runs(names, tmp_path, monkeypatch, capsys):

@@ -38,7 +38,7 @@ class SceneConfig:
         if self.size < 48 or self.train < 1 or self.val < 1 or self.seed < 0:
             raise UserError(
                 "the embedded scenes need size >= 48, train >= 1, val >= 1 and seed >= 0; "
-                f"got size {self.size}, train {self.train}, val {self.val}, seed {self.seed}."
+                f"got size {self.size}, train {self.train}, val {self.val}, random seed {self.seed}."
             )
         rates = {name: getattr(self, name) for name in _RATES}
         wrong = [f"{name} = {rate}" for name, rate in rates.items() if not 0 <= rate <= 1]
@@ -75,7 +75,10 @@ def describe_rules(config: SceneConfig) -> list[tuple[str, str]]:
     counts = ", ".join(str(k) for k in range(1, len(config.objects) + 1))
     families = [" and ".join(name for name, (family, _) in PARTS.items() if family == body) for body in FAMILIES]
     return [
-        ("images", f"{config.train} train, {config.val} val, {config.size} x {config.size} pixels, seed {config.seed}"),
+        (
+            "images",
+            f"{config.train} train, {config.val} val, {config.size} x {config.size} pixels, random seed {config.seed}",
+        ),
         ("classes, paired by the body they share", "; ".join(families)),
         ("pair whose parts are alike in colour, size and place", " and ".join(LOOK_ALIKES)),
         ("grounds", ", ".join(GROUNDS)),
