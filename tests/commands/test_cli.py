@@ -17,6 +17,7 @@ from PIL import Image
 
 from sscnb.commands import cli
 from sscnb.commands.cli import main
+from sscnb.errors import UserError
 from sscnb.files import write_json
 from sscnb.stages.run import open_run
 
@@ -273,6 +274,21 @@ def test_a_run_folder_goes_on_with_its_own_preset(tmp_path):
     asked = cli._parser().parse_args(["reproduce", "--run-dir", run, "--overrides", '{"irn.crf": "none"}'])
     assert cli._open(asked).config.seeds == (3,) and asked.overrides["irn.crf"] == "none"
     assert cli._open(cli._parser().parse_args(["run", "data", "--run-dir", run + "2"])).config.preset == "small"
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"overrides"', "{}", "[]", "null", "7", "\x80", '{"overrides": {"cam.epoch": 2}}', None]
+)
+def test_who_asks_for_a_run_as_it_was_hears_that_this_is_not_known(tmp_path, content):
+    run, path = str(tmp_path / "run"), tmp_path / "run/reproduce.json"
+    begun = cli._open(cli._parser().parse_args(["run", "data", "--preset", "tiny", "--run-dir", run]))
+    begun.stage(begun.folder / "data", "data", {}).begin()
+    path.mkdir() if content is None else path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError) as caught:
+        cli._open(cli._parser().parse_args(["reproduce", "--run-dir", run]))
+    assert str(caught.value).startswith(f"{path} does not tell how the run was made (")
+    assert str(caught.value).endswith("written anew: --preset tiny, and --overrides if there were any.")
+    cli._open(cli._parser().parse_args(["reproduce", "--run-dir", run, "--preset", "tiny"]))
 
 
 def test_photographs_without_masks_are_not_measured(tmp_path, capsys):

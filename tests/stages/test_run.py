@@ -15,7 +15,7 @@ from PIL import Image
 from sscnb.errors import UserError
 from sscnb.files import read_json, write_json
 from sscnb.stages.data import prepare_data
-from sscnb.stages.provenance import project_root, provenance
+from sscnb.stages.provenance import project_root, provenance, stamp_code
 from sscnb.stages.run import Run, only_looking, open_run
 from sscnb.stages.stage import NotFinished
 
@@ -303,6 +303,15 @@ def test_a_stage_that_cannot_tell_what_it_holds_says_what_to_delete(run, name, t
         stage.done()
     path.unlink() if name == "results.json" else shutil.rmtree(run.folder / "a")
     assert not stage.done()
+
+
+@pytest.mark.parametrize("content", [None, "", "[", "{}", "7", "null"])
+def test_a_damaged_stamp_of_the_code_is_written_anew(tmp_path, content):
+    path = stamp_code(tmp_path)
+    whole, when = path.read_text(), path.stat().st_mtime_ns
+    assert stamp_code(tmp_path).stat().st_mtime_ns == when  # newer, and all notebooks would be executed again
+    path.unlink() if content is None else path.write_text(content)
+    assert stamp_code(tmp_path).read_text() == whole
 
 
 def test_two_processes_do_not_work_in_one_stage(run):
