@@ -10,6 +10,8 @@ from campaign import damaged_files as damage
 from campaign.judge import Case
 from campaign.world import named, reproduce_words
 
+from sscnb.stages import stamp_code
+
 RECORDS = ("reproduce.json", "code.json")
 SHAPES = ("null", "[]", "{}", "7", '"text"', "NaN", "[" * 5000, '{"overrides": []}', '{"overrides": null}')
 SHAPES += ('{"overrides": {"cam.epoch": 2}}', '{"overrides": {"cam.epochs": "2"}}')
@@ -34,14 +36,14 @@ def _shaped(content: str) -> damage.Damage:
 
 
 def _as_before(place: Path) -> str:
-    """Tell what the records of the run hold otherwise than those of the undisturbed one."""
-    for name in RECORDS:
-        found, whole = (
-            json.loads((parent / "whole" / name).read_text()) for parent in (place, place.with_name("store"))
-        )
-        if found != whole:
-            return f"{name} holds {str(found)[:300]}"
-    return ""
+    """Tell what the records hold otherwise than those of the undisturbed run, or another stamp than the code has."""
+    found, whole = (
+        json.loads((parent / "whole/reproduce.json").read_text()) for parent in (place, place.with_name("store"))
+    )
+    if found != whole:
+        return f"reproduce.json holds {found}"
+    stamp = (place / "whole/code.json").read_text()
+    return "" if stamp_code(place).read_text() == stamp else f"code.json holds {stamp}"
 
 
 def cases() -> Iterator[Case]:
