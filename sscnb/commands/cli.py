@@ -81,13 +81,14 @@ def reproduce(options: argparse.Namespace, rest: list[str]) -> int:
 
     if options.seed is not None:
         options.overrides = {**options.overrides, "seeds": [options.seed]}
+    run = _open(options)  # which adds the overrides of the last time
     settings = {
         "build_dir": options.build_dir,
         "overrides": options.overrides,
         "gpus": _gpus() if options.gpus is None else options.gpus,
     }
     cores = options.cores or os.cpu_count() or 1
-    return reproduce_run(_open(options), settings, rest, book=options.book, dry_run=options.dry_run, cores=cores)
+    return reproduce_run(run, settings, rest, book=options.book, dry_run=options.dry_run, cores=cores)
 
 
 def doctor(options: argparse.Namespace, _: list[str]) -> int:

@@ -276,6 +276,17 @@ def test_a_run_folder_goes_on_with_its_own_preset(tmp_path):
     assert cli._open(cli._parser().parse_args(["run", "data", "--run-dir", run + "2"])).config.preset == "small"
 
 
+def test_what_goes_on_as_it_was_keeps_its_overrides(tmp_path, monkeypatch):
+    run = str(tmp_path / "run")
+    begun = cli._open(cli._parser().parse_args(["run", "data", "--preset", "tiny", "--run-dir", run]))
+    begun.stage(begun.folder / "data", "data", {}).begin()
+    write_json(tmp_path / "run/reproduce.json", {"overrides": {"variants": ["drs"], "irn.crf": "dense"}})
+    told = []
+    monkeypatch.setattr("sscnb.commands.reproduce.reproduce_run", lambda run, settings, *_, **__: told.append(settings))
+    main(["reproduce", "--run-dir", run, "--seed", "2", "--overrides", '{"irn.crf": "none"}'])
+    assert told[0]["overrides"] == {"variants": ["drs"], "irn.crf": "none", "seeds": [2]}
+
+
 @pytest.mark.parametrize(
     "content", ["", '{"overrides"', "{}", "[]", "null", "7", "\x80", '{"overrides": {"cam.epoch": 2}}', None]
 )
