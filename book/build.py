@@ -21,6 +21,7 @@ from sscnb.errors import UserError
 from sscnb.evidence import (
     check_table,
     claims_table,
+    commands_text,
     describe_rows,
     effects_table,
     evidence_table,
@@ -84,6 +85,7 @@ def generated(run: Path) -> dict[str, str]:
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts["words.md"] = in_words(reference_rows())
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
+    parts["commands.md"] = commands_text()
     parts |= {"voc_check.md": check_table(full_size), "hours.md": plan_table(full_size)}
     parts["campaign.md"] = campaign_table(ROOT / "book/results/campaign.json")
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
