@@ -15,12 +15,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import nbformat
 from PIL import Image
-from wing_pages import wing_pages  # beside this file
+from publication import citation, configuration  # beside this file, as is
+from wing_pages import wing_pages
 
 from sscnb.errors import UserError
 from sscnb.evidence import (
     check_table,
     claims_table,
+    commands_text,
     describe_rows,
     effects_table,
     evidence_table,
@@ -49,7 +51,7 @@ def main(run_folder: str, build_folder: str) -> int:
     for folder in (pages, html):
         shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "book", pages, ignore=shutil.ignore_patterns("*.py", "__pycache__", "results"))
-    shutil.copy(ROOT / "_config.yml", pages)
+    (pages / "_config.yml").write_text(configuration(ROOT / "_config.yml"), encoding="utf-8")
     (pages / "notebooks").mkdir()
     for source in sources:
         shutil.copy(run / "notebooks" / source.name, pages / "notebooks")
@@ -84,6 +86,7 @@ def generated(run: Path) -> dict[str, str]:
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts["words.md"] = in_words(reference_rows())
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
+    parts |= {"commands.md": commands_text(), "cite.md": citation(ROOT)}
     parts |= {"voc_check.md": check_table(full_size), "hours.md": plan_table(full_size)}
     parts["campaign.md"] = campaign_table(ROOT / "book/results/campaign.json")
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}

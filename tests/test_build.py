@@ -9,9 +9,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
+from sscnb import __version__
 from sscnb.errors import UserError
 from sscnb.evidence.report import write_report
 from sscnb.files import write_json
@@ -265,3 +267,23 @@ def test_the_counts_of_the_campaign(build, tmp_path):
     write_json(path, {"kills": {"kills": kills, "differ": 0, "others": {"a": True, "b": False}, **origin}})
     text = build.campaign_table(path)
     assert "3 kills (2 of `run`, 1 of `reproduce`)" in text and "0 runs ended otherwise" in text and "1 of 2 as" in text
+
+
+def test_how_to_cite(build):
+    text = build.citation(ROOT)
+    database = pytest.importorskip("pybtex.database")
+    entries = database.parse_string(text.split("```bibtex\n")[1].split("```")[0], "bibtex").entries
+    assert set(entries) == {"chen2024ssc", "sscnb"} and "url" not in entries["sscnb"].fields
+    assert entries["sscnb"].fields["note"] == f"Version {__version__}" and "SSC-NB" in entries["sscnb"].fields["title"]
+
+
+def test_buttons_come_with_the_address(build, tmp_path):
+    text = (ROOT / "_config.yml").read_text(encoding="utf-8")
+    assert build.configuration(ROOT / "_config.yml") == text and not yaml.safe_load(text)["repository"]["url"]
+    path = tmp_path / "_config.yml"
+    path.write_text(text.replace('url: ""', "url: https://forge.example/a/b"))
+    settings = yaml.safe_load(build.configuration(path))
+    assert settings["html"]["use_repository_button"] and settings["html"]["use_issues_button"]
+    assert settings["launch_buttons"] == {"notebook_interface": "jupyterlab", "binderhub_url": "https://mybinder.org"}
+    before = yaml.safe_load(text)
+    assert settings["sphinx"] == before["sphinx"] and settings["repository"]["branch"] == "main"

@@ -1,5 +1,6 @@
 """The files around the package: one set of bounds for pip and conda, and a Makefile that does what it says."""
 
+import json
 import os
 import re
 import shutil
@@ -312,6 +313,23 @@ def test_references_parse_and_agree_with_the_citation():
     assert [str(p) for p in paper.persons["author"]] == [
         f"{a['family-names']}, {a['given-names']}" for a in citation["authors"]
     ]
+
+
+def test_the_container_is_set_up_as_a_clone_is():
+    lines = (ROOT / "Containerfile").read_text().splitlines()
+    steps = [line.partition(" ")[::2] for line in lines if re.match(r"[A-Z]+ ", line)]
+    assert [step for step, _ in steps] == ["FROM", "RUN", "WORKDIR", "COPY", "RUN", "ENTRYPOINT", "CMD"]
+    told = [value for _, value in steps]
+    image, version = re.fullmatch(r"(\w+):([\d.]+)-slim", told[0]).groups()  # a plain name, no address
+    assert image == "python" and Requirement(f"x{PROJECT['requires-python']}").specifier.contains(version)
+    assert {"g++", "git", "make"} <= set(told[1].split()) and "make setup" in told[4]
+    assert json.loads(told[5]) == [f"{told[2]}/.venv/bin/python", "-m", "sscnb"]
+    assert json.loads(told[6]) == ["doctor"] and (ROOT / ".dockerignore").read_text().count("\n.venv\n") == 1
+
+
+def test_the_changes_begin_with_what_is_unreleased_and_have_this_version():
+    heads = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert heads[0] == "Unreleased" and heads[1] == sscnb.__version__
 
 
 @pytest.mark.parametrize("path", ["runs/small/cam/x.png", "_build/html/a.png", ".venv/x", "sscnb/__pycache__/x.pyc"])

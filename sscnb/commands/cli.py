@@ -1,4 +1,4 @@
-"""`python -m sscnb`: doctor, data, reproduce, run, predict, submit.
+"""`python -m sscnb`: doctor, data, reproduce, run, keep, predict, submit.
 
 The floors below are imported where they are used: they bring torch, seconds that a wrong option should not cost.
 """
@@ -89,6 +89,18 @@ def reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     }
     cores = options.cores or os.cpu_count() or 1
     return reproduce_run(run, settings, rest, book=options.book, dry_run=options.dry_run, cores=cores)
+
+
+def keep(options: argparse.Namespace, _: list[str]) -> int:
+    """Keep a run's rows with the book, as one of its reference sets."""
+    from sscnb.evidence import keep_rows
+
+    run = _open(options)
+    splits = options.split or [run.config.data.seed_split, run.config.data.val_split]
+    keep_rows(run, options.name, splits)
+    print(f"book/results/{options.name}.json: rows of {run.folder} on split {', '.join(dict.fromkeys(splits))}")
+    print("The README's tables are made of these rows: `make test` says where they differ now.")
+    return 0
 
 
 def doctor(options: argparse.Namespace, _: list[str]) -> int:
@@ -192,6 +204,11 @@ def _parser() -> argparse.ArgumentParser:
         "--source", default="", help="of segmentation: a variant, or truth, the true masks (default: the variant)"
     )
     command.set_defaults(function=run_stages)
+
+    command = commands.add_parser("keep", parents=[common], help="keep a run's rows with the book, as reference rows")
+    command.add_argument("--name", required=True, help="which set they are: voc_animals, scenes")
+    command.add_argument("--split", action="append", help="a split whose rows are kept (default: the run's own)")
+    command.set_defaults(function=keep, seed=0)
 
     cli_data.add_commands(commands)
     return parser

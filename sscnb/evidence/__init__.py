@@ -1,6 +1,7 @@
 """From result rows to tables, claims and figures, with the paper's own beside them."""
 
 from sscnb.evidence import comparison, figures, paper, selection, shares, views
+from sscnb.evidence.again import commands_text
 from sscnb.evidence.claims import claims_table
 from sscnb.evidence.cost import example_batch, measure_step, prepare_step
 from sscnb.evidence.effects import effects_table, sweep_table
@@ -10,13 +11,21 @@ from sscnb.evidence.hours import check_table, plan_table, plan_text
 from sscnb.evidence.memory import estimate_step
 from sscnb.evidence.plan import plan_of_run
 from sscnb.evidence.premise import premise_table
-from sscnb.evidence.report import describe_rows, ladder_table, mean_and_deviation, reference_rows, write_report
+from sscnb.evidence.report import (
+    describe_rows,
+    keep_rows,
+    ladder_table,
+    mean_and_deviation,
+    reference_rows,
+    write_report,
+)
 from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table, segmentation_table
 from sscnb.evidence.words import in_words
 
 __all__ = [
     "check_table",
     "claims_table",
+    "commands_text",
     "comparison",
     "describe_rows",
     "effects_table",
@@ -26,6 +35,7 @@ __all__ = [
     "figures",
     "frontier_table",
     "in_words",
+    "keep_rows",
     "ladder_table",
     "mean_and_deviation",
     "measure_step",

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sscnb.errors import UserError
+from sscnb.errors import UserError, nearest
 from sscnb.evidence import paper
 from sscnb.files import read_json, write_json
-from sscnb.settings import LADDER, VARIANTS
+from sscnb.settings import LADDER, VARIANTS, changed_settings
 from sscnb.stages import Run, project_root
 
 Rows = Sequence[dict[str, Any]]
@@ -147,10 +147,22 @@ def _seeds(rows: Rows, metric: str) -> dict[str, str]:
     return mean_and_deviation(seeds, [metric])[metric].to_dict() if seeds else {}
 
 
+class ReferenceSet(NamedTuple):
+    """Rows that are kept with the book, as `book/results/<name>.json`: their title, and where their data lie."""
+
+    title: str
+    data_root: str = ""
+
+
+REFERENCE_SETS = {
+    "voc_animals": ReferenceSet("VOC photographs", "/data/voc/VOCdevkit/VOC2012"),
+    "scenes": ReferenceSet("generated scenes"),
+}
+
+
 def reference_rows() -> dict[str, list[dict[str, Any]]]:
     """Return the rows of ladders that are kept with the book, by the title of their data set."""
-    titles = {"voc_animals": "VOC photographs", "scenes": "generated scenes"}
-    return {title: rows for name, title in titles.items() if (rows := kept_rows(name))}
+    return {kept.title: rows for name, kept in REFERENCE_SETS.items() if (rows := kept_rows(name))}
 
 
 def kept_rows(name: str) -> list[dict[str, Any]]:
@@ -166,12 +178,22 @@ def kept_rows(name: str) -> list[dict[str, Any]]:
 def keep_rows(run: Run, name: str, splits: Sequence[str]) -> None:
     """Keep a run's rows with the book, as `book/results/<name>.json`: those of the splits, without single classes.
 
-    Rows that differ in metric and value alone share what they were measured with.
+    Rows that differ in metric and value alone share what they were measured with. Beside them stands what the run was
+    made with: preset, changed settings, and a digest of the data that it learned from.
+
+    Raises:
+        UserError: there is no such reference set, or the run has measured nothing on these splits.
     """
+    if name not in REFERENCE_SETS:
+        raise UserError(f"there is no reference set {name!r}; {nearest(name, list(REFERENCE_SETS))}")
     groups: dict[str, dict[str, Any]] = {}
     for row in run.rows():
         if "/IoU/" not in row["metric"] and row.get("split") in (None, *splits):
             labels = {key: value for key, value in row.items() if key not in ("metric", "value")}
             group = groups.setdefault(json.dumps(labels, sort_keys=True), labels | {"values": {}})
             group["values"][row["metric"]] = row["value"]
-    write_json(project_root() / f"book/results/{name}.json", {"groups": list(groups.values())})
+    if not any("split" in group for group in groups.values()):
+        raise UserError(f"{run.folder} holds no results on split {' or '.join(splits)}, so there is nothing to keep.")
+    data = read_json(run.folder / "data/results.json") if (run.folder / "data/results.json").is_file() else {}
+    made = {"preset": run.config.preset, "overrides": changed_settings(run.config), "data": data.get("content", "")}
+    write_json(project_root() / f"book/results/{name}.json", {"made": made, "groups": list(groups.values())})

@@ -3,7 +3,7 @@
 The kinds of values, such as `Share` or `Positive`, and their ranges stand in `sscnb/settings/types.py`.
 """
 
-from sscnb.settings.config import load_config, override, settings_dict, settings_hash
+from sscnb.settings.config import changed_settings, load_config, override, settings_dict, settings_hash
 from sscnb.settings.presets import PRESETS
 from sscnb.settings.schema import Config
 from sscnb.settings.to_masks import IRNSettings, PseudoMaskSettings, SegmentationSettings
@@ -45,6 +45,7 @@ __all__ = [
     "SuperpixelSettings",
     "VARIANTS",
     "Variant",
+    "changed_settings",
     "find_variant",
     "load_config",
     "long_trunk",

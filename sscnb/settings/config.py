@@ -66,6 +66,21 @@ def setting_names(settings: Any, prefix: str = "") -> list[str]:
     return names
 
 
+def changed_settings(config: Config) -> dict[str, Any]:
+    """Return the overrides that make these settings of their preset, but for variants, random seeds and workers."""
+    values, own = settings_dict(config), settings_dict(PRESETS[config.preset])
+    changed = {}
+    for name in setting_names(config):
+        if name in ("variants", "refined", "seeds") or name.endswith(".workers"):
+            continue
+        mine, theirs = values, own
+        for part in name.split("."):
+            mine, theirs = mine[part], theirs[part]
+        if mine != theirs:
+            changed[name] = mine
+    return changed
+
+
 def settings_dict(settings: Any) -> dict[str, Any]:
     """Return a settings object as plain JSON values."""
     return json.loads(json.dumps(dataclasses.asdict(settings)))
