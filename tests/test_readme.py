@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from readme_parts import readme_parts
 
-from sscnb.evidence.report import kept_rows
-from sscnb.settings import PRESETS
 from sscnb.stages import open_run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,22 +35,6 @@ def test_notebooks_and_files_that_are_named_exist():
     notebooks = re.findall(r"`?(notebooks/\w+\.ipynb)", README)
     for name in notebooks + re.findall(r"`(sscnb/[\w/]+\.py|CITATION\.cff)`", README):
         assert (ROOT / name).is_file(), name
-
-
-def test_the_minutes_for_ones_own_photographs_are_those_of_the_rows():
-    """One network of the photographs that were measured, from superpixels to predictions."""
-    ways = {"superpixels": {}, "cam": {}, "cams": {}, "ir_labels": {"crf": "dense"}, "irn": {"crf": "dense"}}
-    ways |= {"pseudo": {"crf": "dense"}} | {stage: {"pseudo_crf": "dense"} for stage in ("segmentation", "predictions")}
-    rows = [row for row in kept_rows("msrc21") if row["preset"] == "folder"]
-    seconds = 0.0
-    for stage, labels in ways.items():
-        labels = {"stage": stage, **labels}
-        if stage != "superpixels":
-            labels |= {"variant": PRESETS["folder"].variants[0], "seed": 0}
-        found = [row for row in rows if all(row.get(key) == value for key, value in labels.items())]
-        seconds += found[0]["seconds"]
-    told = README.split("<!-- minutes -->")[1].split("<!-- /minutes -->")[0]
-    assert float(told) == pytest.approx(seconds / 60, abs=1)
 
 
 def test_the_masks_lie_where_it_says(photographs):
