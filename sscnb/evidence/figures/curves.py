@@ -91,18 +91,20 @@ def sweep_curves(table: pd.DataFrame, column: str) -> Figure:
     return figure
 
 
-def premise_curves(table: pd.DataFrame, here: int, paper_cells: float, epochs: int) -> Figure:
+def premise_curves(table: pd.DataFrame, here: Mapping[str, float], paper_cells: float) -> Figure:
     """Draw over- and under-activation and the best threshold against the cells that an object covers.
+
+    A line joins the settings that differ in their crop alone; what differs in more stands beside it, hollow.
 
     Args:
         table: of `premise_table`.
-        here: crop of this run, whose point is ringed where it is in the table.
+        here: `crop`, `epochs` and `clip` of this run, whose point is ringed where it is in the table.
         paper_cells: where the paper's geometry lies; dotted.
-        epochs: of the runs that are joined by a line; those of other schedules stand beside it, hollow.
     """
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.8), layout="constrained")
-    line = table[table["epochs"] == epochs].sort_values("cells")
-    others, own = table[table["epochs"] != epochs], line[line["crop"] == here]
+    same = table.groupby(["epochs", "clip"])["crop"].transform("size")
+    line, others = table[same == same.max()].sort_values("cells"), table[same < same.max()]
+    own = table[(table[list(here)] == pd.Series(here)).all(axis=1)]
     panels = (("over", "over-activation"), ("under", "under-activation")), (("best_threshold", "best threshold"),)
     for axis, columns in zip(axes, panels, strict=True):
         for colour, (column, title) in zip(COLOURS, columns, strict=False):

@@ -59,11 +59,13 @@ def test_sweep_curves_leave_out_what_was_not_run():
     assert figures.sweep_curves(table, "this run").axes[1].lines[0].get_xydata().tolist() == [[2, 7]]
 
 
-def test_premise_marks_this_runs_crop_and_the_papers_cells():
-    names = ("crop", "epochs", "cells", "over", "under", "best_threshold")
-    lines = [(176, 9, 14.0, 36.0, 15.0, 0.32), (320, 9, 46.0, 28.0, 31.0, 0.19), (320, 4, 46.0, 20.0, 40.0, 0.15)]
-    figure = figures.premise_curves(pd.DataFrame(lines, columns=names), 320, 75.0, 9)
+def test_premise_joins_what_differs_in_crop_alone_and_rings_this_run():
+    names = ("crop", "epochs", "clip", "cells", "over", "under", "best_threshold")
+    lines = [(176, 9, 0, 14, 36, 15, 0.32), (320, 9, 0, 46, 28, 31, 0.19), (320, 9, 1, 46, 24, 19, 0.25)]
+    here = {"crop": 320, "epochs": 9, "clip": 1.0}
+    figure = figures.premise_curves(pd.DataFrame(lines, columns=names), here, 75.0)
     for axis, number in zip(figure.axes, (2, 1), strict=True):
         joined, beside, ringed = axis.lines[:3]
         assert list(joined.get_xdata()) == [14, 46] and list(beside.get_xdata()) == [46] == list(ringed.get_xdata())
         assert len(axis.lines) == 3 * number + 1 and axis.lines[-1].get_xdata()[0] == 75
+    assert list(figure.axes[0].lines[2].get_ydata()) == [24]
