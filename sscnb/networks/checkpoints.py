@@ -85,7 +85,13 @@ def save_checkpoint(
     }
     # A file of Python's, not torch's own writer, which does not say that the disk is full.
     with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # Torch closes its archive when it is interrupted, which fails, and hides what happened.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None
+            raise
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ def another_variants(path: Path) -> None:
 
 
 def fewer_epochs(path: Path) -> None:
-    shutil.copy(path.with_name("after1.pt"), path)
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"history": content["history"][:-1]}, path)
 
 
 def more_epochs(path: Path) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 from campaign.world import SCENES, begun_words, scenes_words, values
 
+from sscnb.commands.cli import STAGES
+
 ROOT = Path(__file__).resolve().parents[2]
 # More epochs than elsewhere, so that a kill may fall between two.
 OVERRIDES = SCENES | {"cam.epochs": 2, "segmentation.epochs": 2}
@@ -111,6 +113,9 @@ def _once(words: Sequence[str], run: Path, after: float, draw: random.Random) ->
     process.wait(60)
     _wait_for(family)
     text = log.read_text()
+    stages = [word for word in words if word in STAGES]
+    if number == signal.SIGTERM and process.returncode == -number and stages and f"\n{stages[-1]}: " in text:
+        return None  # all was done and said; the interpreter was on its way out, where no handler is called
     if number == signal.SIGTERM:
         assert process.returncode == 143 and "goes on from here" in text, (process.returncode, text[-2000:])
         assert not (left := list(run.rglob(".lock"))), f"a lock is left: {left}"

@@ -253,6 +253,25 @@ def test_a_checkpoint_is_data_and_no_code(tmp_path):
         load_checkpoint(tmp_path / "checkpoint.pt")
 
 
+def test_an_interruption_while_a_checkpoint_is_written_is_one(tmp_path, monkeypatch):
+    train(tmp_path, epochs=1)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def interrupted(*_):
+        """As torch does: it closes its archive on the way out, and that fails."""
+        try:
+            raise KeyboardInterrupt("terminated")
+        finally:
+            raise RuntimeError("unexpected pos 20132800 vs 20132688")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.save", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="terminated"):
+            train(tmp_path, epochs=2)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
 def test_a_missing_checkpoint(tmp_path):
     with pytest.raises(UserError, match="is missing") as caught:
         load_checkpoint(tmp_path / "checkpoint.pt")
