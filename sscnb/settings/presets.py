@@ -118,7 +118,7 @@ PRESETS: dict[str, Config] = {
         inference=InferenceSettings(scales=(1.0, 1.5), long_side=256),
         irn=replace(_LITE_IRN, long_side=256),
         segmentation=replace(_LITE_SEGMENTATION, long_side=256),
-        # One, since a ladder is for the paper. On photographs, with these small networks, no other gave better masks.
+        # One, since a ladder is for the paper. With networks as small as these no other gave better masks so far.
         variants=("baseline",),
     ),
     # The text where it says something, else the release. Beware: its authors never tried what the text alone has. With
