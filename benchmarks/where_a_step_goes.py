@@ -19,7 +19,6 @@ from sscnb.networks import folded, placed
 from sscnb.settings import Config, find_variant, load_config
 
 CLASSES = 20
-CALM = {"cam.lr_backbone": 1e-6, "cam.lr_classifier": 1e-6, "reconstruction.lr": 1e-6}
 
 
 def cams_of_an_image(config: Config, variant: str) -> Callable[[], object]:
@@ -51,7 +50,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=["drs", "drs+cdr", "ssc"])
     parser.add_argument("--lines", type=int, default=8)
     options = parser.parse_args()
-    config = load_config(options.preset, CALM)
+    config = load_config(options.preset)
     for variant in options.variants:
         show(f"{variant}, a step of {config.cam.batch_size}", prepare_step(config, variant), options.lines)
     show("CAMs of an image", cams_of_an_image(config, options.variants[0]), options.lines)

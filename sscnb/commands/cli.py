@@ -99,7 +99,7 @@ def keep(options: argparse.Namespace, _: list[str]) -> int:
     splits = options.split or [run.config.data.seed_split, run.config.data.val_split]
     keep_rows(run, options.name, splits)
     print(f"book/results/{options.name}.json: rows of {run.folder} on split {', '.join(dict.fromkeys(splits))}")
-    print("The README's tables are made of these rows: `make test` says where they differ now.")
+    print("README is made of such rows: `.venv/bin/python book/readme_parts.py` writes its part anew.")
     return 0
 
 

@@ -15,8 +15,8 @@ Span = tuple[float, float]
 # TFLOP/s from low to high, on GPUs of 24 GB. Assumed, not measured: a quarter to two fifths of what the data sheets of
 # such cards (A10, RTX 3090, RTX 4090) print, 31 to 83 in float32, 36 to 83 in TF32, 71 to 165 in two bytes.
 SUSTAINED = {"no": (8.0, 25.0), "tf32": (12.0, 35.0), "bf16": (20.0, 60.0), "fp16": (20.0, 60.0)}
-# What trainings and inferences came to on two cores: small networks on photographs of MSRC-21, large ones, on one core,
-# in book/results/voc_check.json.
+# What trainings and inferences came to on two cores: small networks on photographs (book/results/voc_animals.json),
+# large ones, on one core (voc_check.json).
 TWO_CORES = (0.01, 0.1)
 _STEPS = {
     "cam": "CAM network",

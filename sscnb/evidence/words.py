@@ -11,32 +11,35 @@ from sscnb.settings import LADDER
 Rows = Sequence[dict[str, Any]]
 
 
+_RULES = {"": "at the fixed threshold", "tuned_": "at the threshold that is best on `val`"}
+
+
 def in_words(sets: Mapping[str, Rows]) -> str:
     """Return a paragraph a set of rows: baseline and full method by each rule, the paper's, how many claims hold."""
     printed = dict(zip(LADDER, paper.load(7)["miou"], strict=True))
     said = []
     for title, rows in sets.items():
-        rules = {rule: _step(rows, rule) for rule, _ in by_rule({title: rows}).values()}
-        parts = [f"from {first} to {last} {_RULES[rule]}" for rule, (first, last) in rules.items()]
+        rules = [rule for rule, _ in by_rule({title: rows}).values()]
+        steps = [f"from {first} to {last} {_RULES[rule]}" for rule in rules for first, last in [_step(rows, rule)]]
+        counts = [f"{whole} of {tested} {_RULES[rule]}" for rule in rules for whole, tested in [_count(rows, rule)]]
         said.append(
-            f"**{title}** ({describe_rows(rows)}): from baseline to the full method the seed's mIoU goes "
-            f"{', and '.join(parts)}; in the paper, on VOC 2012 with ResNet-50, from {printed['baseline']:.1f} to "
-            f"{printed['ssc']:.1f}. {' '.join(_count(rows, rule) for rule in rules)}"
+            f"**{title[0].upper()}{title[1:]}** ({describe_rows(rows)}): from baseline to the full method the seed's "
+            f"mIoU goes {', and '.join(steps)}; in the paper, on VOC 2012 with ResNet-50, from "
+            f"{printed['baseline']:.1f} to {printed['ssc']:.1f}. Of the paper's claims that were tested, every run "
+            f"agrees with {', and with '.join(counts)}."
         )
     return "\n\n".join(said)
 
 
-_RULES = {"": "at the fixed threshold", "tuned_": "at the threshold that is best on `val`"}
-
-
 def _step(rows: Rows, rule: str) -> tuple[str, str]:
+    """Return the seeds' mIoU of baseline and full method."""
     found = (own_split(rows, f"seed/{rule}mIoU", variant=variant) for variant in ("baseline", "ssc"))
     first, last = (value_text(of_variant) for of_variant in found)
     return first, last
 
 
-def _count(rows: Rows, rule: str) -> str:
-    """Return in how many of the claims that were tested every run agrees."""
+def _count(rows: Rows, rule: str) -> tuple[int, int]:
+    """Return with how many claims every run agrees, and how many were tested."""
     verdicts = [verdict for verdict in check_claims(rows, rule)["verdict"] if verdict != NOT_RUN]
-    whole = sum(verdict.partition(" of ")[0] == verdict.partition(" of ")[2] for verdict in verdicts)
-    return f"Of {len(verdicts)} claims that were tested, every run agrees with {whole} {_RULES[rule]}."
+    counts = [verdict.split(" of ") for verdict in verdicts if " of " in verdict]
+    return sum(agree == runs for agree, runs in counts), len(verdicts)
