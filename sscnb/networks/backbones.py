@@ -16,6 +16,7 @@ from torchvision.models.vgg import cfgs as vgg_layouts
 from torchvision.models.vgg import make_layers
 
 from sscnb.errors import UserError, nearest
+from sscnb.networks.folding import fold_frozen
 from sscnb.networks.hed import caffe_input
 from sscnb.networks.tensors import IMAGENET_MEAN, IMAGENET_STD
 from sscnb.networks.weights import load_weights
@@ -154,7 +155,10 @@ def build_backbone(
         _take_out_strides(stages, strides, output_stride, dilate)
     strides = tuple(min(stride, output_stride) for stride in strides)
     shape = {"channels": channels, "strides": strides}
-    return Backbone(name, stages, **shape, detach=detach, train_norm=train_norm, weights=weights)
+    backbone = Backbone(name, stages, **shape, detach=detach, train_norm=train_norm, weights=weights)
+    if not train_norm:
+        fold_frozen(backbone)
+    return backbone
 
 
 def _resnet(name: str, weights: str | os.PathLike) -> tuple[Stages, tuple[int, ...], tuple[int, ...]]:

@@ -60,6 +60,11 @@ def lite0():
     return build_backbone("efficientnet_lite0", weights="random", detach=2)
 
 
+def assert_same_up_to_rounding(found, expected):
+    """Norms are folded into convolutions here, and in the libraries' networks they are not."""
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_last_map_is_that_of_the_plain_network(name, tmp_path):
     net, body = plain_network(name)
@@ -73,9 +78,10 @@ def test_last_map_is_that_of_the_plain_network(name, tmp_path):
     with torch.no_grad():
         expected, measured = body(inputs), backbone(images)[-1]
     assert expected.std() > 0
-    # Exact but for the rounding of the two ways to write EfficientNet-Lite's input.
-    tolerance = 1e-4 if name == "efficientnet_lite0" else 0
-    torch.testing.assert_close(measured, expected, rtol=tolerance, atol=tolerance)
+    if name.startswith("vgg"):  # no norms
+        torch.testing.assert_close(measured, expected, rtol=0, atol=0)
+    else:
+        assert_same_up_to_rounding(measured, expected)
 
 
 @pytest.mark.parametrize("dilate", [False, True])
@@ -117,7 +123,7 @@ def test_dilated_resnet_is_torchvisions_but_for_the_first_blocks():
     images = photo()
     with torch.no_grad():
         expected = nn.Sequential(*list(net.children())[:-2])(images)
-        torch.testing.assert_close(backbone(images)[-1], expected, rtol=0, atol=0)
+        assert_same_up_to_rounding(backbone(images)[-1], expected)
 
 
 def test_dilated_lite0_is_timms_but_for_the_first_blocks():
@@ -128,7 +134,7 @@ def test_dilated_lite0_is_timms_but_for_the_first_blocks():
     images = photo()
     with torch.no_grad():
         expected = net.forward_features(images * backbone.input_scale + backbone.input_shift)
-        torch.testing.assert_close(backbone(images)[-1], expected, rtol=0, atol=0)
+        assert_same_up_to_rounding(backbone(images)[-1], expected)
 
 
 @pytest.mark.parametrize(
