@@ -24,8 +24,7 @@ def fold_frozen(net: nn.Module) -> None:
     forward pass. Values and gradients are those of the two layers up to rounding. What the convolution alone would
     return is no longer kept for the backward pass, which is half of what such a backbone keeps.
     """
-    for parent, name, next_name in _pairs(net):
-        convolution, norm = parent.get_submodule(name), parent.get_submodule(next_name)
+    for _, (_, convolution), (_, norm) in _pairs(net):
         # Set on the modules themselves: a module around both would change the names of their parameters.
         setattr(convolution, "forward", partial(_convolve_and_normalise, convolution, norm))  # noqa: B010
         setattr(norm, "forward", partial(_activate, norm))  # noqa: B010
@@ -38,12 +37,17 @@ def _convolve_and_normalise(convolution: nn.Conv2d, norm: nn.BatchNorm2d, x: Ten
     if convolution.bias is not None:
         shift = shift + convolution.bias * scale
     if isinstance(convolution, Conv2dSame):  # pads by itself; the rest is as in any other
-        x = pad_same(x, convolution.kernel_size, convolution.stride, convolution.dilation)
+        x = pad_same(x, list(convolution.kernel_size), list(convolution.stride), list(convolution.dilation))
     return convolution._conv_forward(x, convolution.weight * scale.view(-1, 1, 1, 1), shift)
 
 
 def _activate(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    return norm.act(x) if hasattr(norm, "act") else x
+    return _activation(norm)(x)
+
+
+def _activation(norm: nn.BatchNorm2d) -> nn.Module:
+    """Return what a norm brings along: timm's have their activation with them."""
+    return norm.get_submodule("act") if "act" in dict(norm.named_children()) else nn.Identity()
 
 
 def folded(net: Network) -> Network:
@@ -52,20 +56,17 @@ def folded(net: Network) -> Network:
     Values are those of the network itself up to rounding.
     """
     net = copy.deepcopy(net).eval()
-    for parent, name, next_name in list(_pairs(net)):
-        convolution, norm = parent.get_submodule(name), parent.get_submodule(next_name)
+    for parent, (name, convolution), (next_name, norm) in list(_pairs(net)):
         convolution.__dict__.pop("forward", None)  # of `fold_frozen`
         setattr(parent, name, fuse_conv_bn_eval(convolution, norm))
-        setattr(parent, next_name, getattr(norm, "act", nn.Identity()))
+        setattr(parent, next_name, _activation(norm))
     return net
 
 
-def _pairs(net: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
-    """Yield parent and names of each convolution and its norm: the next child of the same parent, in every backbone
-    here. What a norm brings along, timm's activation, is its child `act`.
-    """
+def _pairs(net: nn.Module) -> Iterator[tuple[nn.Module, tuple[str, nn.Conv2d], tuple[str, nn.BatchNorm2d]]]:
+    """Yield each convolution and its norm, by name, with their parent: in every backbone here they are neighbours."""
     for parent in net.modules():
         children = list(parent.named_children())
         for (name, convolution), (next_name, norm) in zip(children, children[1:], strict=False):
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                yield parent, name, next_name
+                yield parent, (name, convolution), (next_name, norm)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sscnb.errors import UserError
+from sscnb.refinement import walk
 from sscnb.refinement.affinity import affinities, pair_offsets, path_cells
 from sscnb.refinement.walk import chebyshev_coefficients, random_walk
 
@@ -55,6 +56,13 @@ def contour():
     edge[2:7, 2:8] = 1
     edge[3:6, 3:7] = 0
     return edge
+
+
+@pytest.fixture(params=["diagonals", "shifts"], autouse=True)
+def way(request, monkeypatch):
+    """Small maps are walked by diagonals on a processor, all others by shifts: both must do all of this."""
+    if request.param == "shifts":
+        monkeypatch.setattr(walk, "DIAGONALS_UP_TO", 0)
 
 
 EDGES = {
