@@ -27,8 +27,13 @@ def segment_cells(dy, dx):
 
 def dense_affinity(edge, radius):
     """A without its power: N,N, one pair at a time, 1 on the diagonal."""
-    height, width = edge.shape
-    rows, matrix = edge.tolist(), np.eye(height * width)
+    return _dense_affinity(tuple(map(tuple, edge.tolist())), radius)
+
+
+@cache
+def _dense_affinity(rows, radius):
+    height, width = len(rows), len(rows[0])
+    matrix = np.eye(height * width)
     pixels = [(y, x) for y in range(height) for x in range(width)]
     for i, (y, x) in enumerate(pixels):
         for j, (v, u) in enumerate(pixels[:i]):
