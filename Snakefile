@@ -35,6 +35,8 @@ PARAMETERS = {
 NETWORKS = [(variant, seed) for variant in SETTINGS.variants for seed in SETTINGS.seeds]
 # One network alone gets all cores; several are trained side by side, which uses them better.
 THREADS = max(1, workflow.cores // len(NETWORKS)) if workflow.cores else 1
+# A notebook seldom uses more than one core: two are executed side by side.
+HALF = max(1, workflow.cores // 2) if workflow.cores else 1
 GPU = min(1, int(config.get("gpus", 0)))
 CODE = config["code"]  # newer when the package has changed: notebooks are executed again then
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -46,9 +48,10 @@ PSEUDO = [
     for variant in refined_variants(SETTINGS)
     for seed in SETTINGS.seeds
 ]
+LEARNED = f"{RUN}/segmentation/{SETTINGS.segmentation.backbone}"
 SOURCES = segmentation_sources(SETTINGS, open_dataset(config["data_root"]) if config["data_root"] else None)
 SEGMENTATION = [
-    f"{RUN}/segmentation/{SETTINGS.segmentation.backbone}/{source}/seed{seed}/evaluation/results.json"
+    f"{LEARNED}/{source}/seed{seed}/evaluation/results.json"
     for source in SOURCES
     for seed in SETTINGS.seeds
 ]
@@ -69,7 +72,6 @@ def read_by(notebook):
 
 wildcard_constraints:
     variant="[^/]+",
-    source="[^/]+",
     seed="[0-9]+",
     notebook="[0-9]{2}_[a-z_]+",
 
@@ -117,34 +119,35 @@ use rule network as lonely_network with:
 ruleorder: lonely_network > network
 
 
-rule pseudo_masks:
+# What comes after a variant's seeds is one job: the pseudo-masks, and the network that learns from them.
+rule masks:
     input:
         ancient(f"{RUN}/cam/{{variant}}/seed{{seed}}/seeds/results.json"),
     output:
         f"{RUN}/irn/{{variant}}/seed{{seed}}/{CRF}/evaluation/results.json",
+        f"{LEARNED}/{{variant}}/seed{{seed}}/evaluation/results.json",
     threads: THREADS
     resources:
         gpu=GPU,
     shell:
-        f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run ir_labels irn pseudo pseudo_eval {OPTIONS}"
-        " --variant {wildcards.variant:q} --seed {wildcards.seed}"
+        f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run ir_labels irn pseudo pseudo_eval segmentation predictions"
+        f" segmentation_eval {OPTIONS} --variant {{wildcards.variant:q}} --seed {{wildcards.seed}}"
 
 
-rule segmentation:
+rule from_true_masks:
     input:
-        ancient(
-            lambda wildcards: DATA[0]
-            if wildcards.source == "truth"
-            else f"{RUN}/irn/{wildcards.source}/seed{wildcards.seed}/{CRF}/evaluation/results.json"
-        ),
+        ancient(DATA[0]),
     output:
-        f"{RUN}/segmentation/{SETTINGS.segmentation.backbone}/{{source}}/seed{{seed}}/evaluation/results.json",
+        f"{LEARNED}/truth/seed{{seed}}/evaluation/results.json",
     threads: THREADS
     resources:
         gpu=GPU,
     shell:
         f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run segmentation predictions segmentation_eval {OPTIONS}"
-        " --source {wildcards.source:q} --seed {wildcards.seed}"
+        " --source truth --seed {wildcards.seed}"
+
+
+ruleorder: from_true_masks > masks
 
 
 rule notebook:
@@ -158,7 +161,7 @@ rule notebook:
     # copied from there is renamed, so that a notebook is whole or not there.
     log:
         f"{RUN}/logs/{{notebook}}.ipynb",
-    threads: workflow.cores
+    threads: HALF
     params:
         values=lambda wildcards: json.dumps(PARAMETERS),
     shell:

@@ -7,13 +7,13 @@ A notebook that is missing, or was executed from another source than notebooks/ 
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import nbformat
+from jupyter_book.cli.main import main as jupyter_book
 from PIL import Image
 from publication import citation, configuration  # beside this file, as is
 from wing_pages import wing_pages
@@ -67,14 +67,26 @@ def main(run_folder: str, build_folder: str) -> int:
         (pages / "api" / name).write_text(text, encoding="utf-8")
     for picture in walk_pictures(run).values():
         shutil.copy(picture, pages / "_static")
-    # jupyter-book writes to _build/html below the folder it is given.
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(pages)]
-    command += ["--all", "-nW", "--keep-going", "-q"]
-    code = subprocess.run(command, cwd=ROOT).returncode
+    code = render(pages)
     if code == 0:
         polish(pages / "_build/html", sources)
         shutil.move(pages / "_build/html", html)
     return code
+
+
+def render(pages: Path) -> int:
+    """Render a folder of pages to `_build/html` below it; return jupyter-book's exit code.
+
+    It is called in this process: another one would import the whole package again, for the pages of its wings.
+    """
+    try:
+        jupyter_book(["build", str(pages), "--all", "-nW", "--keep-going", "-q"], standalone_mode=False)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
+    except RuntimeError as error:  # of Sphinx, which has said what it is
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def generated(run: Path) -> dict[str, str]:

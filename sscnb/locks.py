@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -59,6 +60,8 @@ class Lock:
         """Take the file that stands there now; it may be removed by its holder before it is ours."""
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):  # a pipe opens, and cannot be written anew
+                raise UserError(f"cannot lock {self.path}: it is a pipe or a device, not a file. Delete it.")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if self._is_current(file):
                 self._file = file

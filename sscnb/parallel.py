@@ -10,6 +10,13 @@ from typing import Any
 
 from sscnb.errors import UserError
 
+_IMAGES_A_WORKER = 16  # fewer take less time than another process takes to start
+
+
+def worth_starting(workers: int, images: int) -> int:
+    """Return how many of so many processes are worth their start for a number of images: 1 is this one."""
+    return max(1, min(workers, images // _IMAGES_A_WORKER))
+
 
 def in_processes(function: Callable, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
     """Yield `function(job)` for every job as they finish, from `workers` processes; in order in this one for 1.

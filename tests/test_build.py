@@ -130,17 +130,16 @@ def test_results_table_shows_this_run_beside_the_paper(build, run):
 def test_build_lays_out_pages_and_takes_the_exit_code(build, run, tmp_path, monkeypatch):
     calls = []
 
-    def render(command, **options):
-        calls.append(command)
+    def jupyter_book(words, **_):
+        calls.append(words)
         if len(calls) > 1:
-            return subprocess.CompletedProcess(command, 1)
+            sys.exit(1)
         html = tmp_path / "build/book/_build/html"
         (html / "_sources/notebooks").mkdir(parents=True)
         (html / "_static").mkdir()
         (html / "index.html").write_text("book")
-        return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(build.subprocess, "run", render)
+    monkeypatch.setattr(build, "jupyter_book", jupyter_book)
     assert build.main(str(run.folder), str(tmp_path / "build")) == 0
     pages = tmp_path / "build/book"
     for name in (
@@ -160,6 +159,18 @@ def test_build_lays_out_pages_and_takes_the_exit_code(build, run, tmp_path, monk
     assert str(pages) in calls[0] and "-nW" in calls[0]
     assert build.main(str(run.folder), str(tmp_path / "build")) == 1
     assert not (tmp_path / "build/html").exists()  # no old book passes for a new one
+
+
+@pytest.mark.parametrize(
+    "code, ended", [(2, SystemExit(2)), (1, SystemExit("no")), (1, RuntimeError("an error in it"))]
+)
+def test_a_page_that_cannot_be_rendered_is_no_success(build, monkeypatch, capsys, code, ended):
+    def jupyter_book(words, **_):
+        raise ended
+
+    monkeypatch.setattr(build, "jupyter_book", jupyter_book)
+    assert build.render(ROOT) == code
+    assert ("an error in it" in capsys.readouterr().err) == isinstance(ended, RuntimeError)
 
 
 def test_a_notebook_that_is_missing_leaves_the_earlier_book(build, run, tmp_path):

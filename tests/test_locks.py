@@ -154,6 +154,17 @@ def test_what_stands_in_the_way_of_a_lock_is_named(tmp_path, place):
     assert not (folder / "elsewhere").exists()
 
 
+def test_a_pipe_in_place_of_a_lock_is_named_with_its_cure(tmp_path):
+    path = tmp_path / ".lock"
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=f"cannot lock {path}: it is a pipe or a device, not a file. Delete it."):
+        Lock(tmp_path).acquire()
+    assert path.is_fifo()  # somebody's, perhaps
+    path.unlink()
+    Lock(tmp_path).acquire().release()
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_room_for_a_name_nothing_is_left(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

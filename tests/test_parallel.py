@@ -11,7 +11,7 @@ import pytest
 
 from sscnb.datasets.images import read_image
 from sscnb.errors import UserError
-from sscnb.parallel import in_processes
+from sscnb.parallel import in_processes, worth_starting
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = """
@@ -32,6 +32,11 @@ def test_what_a_worker_raises_arrives(tmp_path):
     with pytest.raises(UserError) as caught:
         list(in_processes(read_image, [tmp_path / "a.jpg"] * 2, 2))
     assert str(caught.value) == f"image {tmp_path / 'a.jpg'} is missing."
+
+
+def test_a_few_images_are_not_worth_another_process():
+    assert [worth_starting(2, images) for images in (0, 24, 40, 500)] == [1, 1, 2, 2]
+    assert worth_starting(0, 500) == 1
 
 
 def alive(pid: int) -> bool:

@@ -10,6 +10,7 @@ from sscnb.datasets.scenes import scene_files, write_scenes
 from sscnb.files import made_again, user_path
 from sscnb.locks import locks_given_back
 from sscnb.method import adopt_superpixels, read_superpixels, segment_files
+from sscnb.parallel import worth_starting
 from sscnb.ranks import is_main, local_ranks, share
 from sscnb.settings import settings_dict
 from sscnb.stages.provenance import project_root
@@ -67,7 +68,8 @@ def make_superpixels(run: Run) -> Result:
     stage.begin()
     dataset = run.dataset()
     paths = {i: dataset.image_path(i) for i in dataset.ids(run.config.data.train_split)}
-    workers = run.config.superpixels.workers or max(1, (os.cpu_count() or 1) // local_ranks())
+    processes = run.config.superpixels.workers or (os.cpu_count() or 1) // local_ranks()
+    workers = worth_starting(processes, len(paths))
     if settings["folder"]:
         given = project_root() / user_path(settings["folder"])
         if is_main():

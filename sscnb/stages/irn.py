@@ -29,7 +29,7 @@ from sscnb.networks import (
     products_in,
     to_tensor,
 )
-from sscnb.parallel import in_processes
+from sscnb.parallel import in_processes, worth_starting
 from sscnb.ranks import is_main, share
 from sscnb.refinement import IRN, ir_label, labels_on_grid, relation_loss, require_crf, set_mean_displacement
 from sscnb.settings import IRNSettings, find_variant, settings_dict
@@ -39,7 +39,6 @@ from sscnb.stages.stage import NotFinished, Result, Stage
 
 _NOT_SAVED = ("net.backbone.",)  # it is frozen
 _MEAN_IMAGES = 100  # for the mean displacement: two numbers, which hundreds of cells an image settle soon
-_IMAGES_A_WORKER = 16  # fewer take less time than another process takes to start
 
 
 def crf_choice(run: Run, crf: str = "") -> str:
@@ -105,7 +104,7 @@ def worker_count(run: Run, jobs: int) -> int:
 
     By default as many as torch would use threads, so that OMP_NUM_THREADS limits both.
     """
-    return max(1, min(run.config.pseudo.workers or torch.get_num_threads(), jobs // _IMAGES_A_WORKER))
+    return worth_starting(run.config.pseudo.workers or torch.get_num_threads(), jobs)
 
 
 def work_off(function: Callable, jobs: list, total: int, workers: int, title: str) -> None:

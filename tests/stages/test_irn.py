@@ -14,6 +14,7 @@ import torch
 from conftest import make_photographs, snapshot
 from PIL import Image
 
+from sscnb import parallel
 from sscnb.datasets.images import read_mask
 from sscnb.errors import UserError
 from sscnb.evaluation.masks import ConfusionMatrix
@@ -296,14 +297,14 @@ def test_the_network_depends_on_its_own_settings_alone(finished):
 
 @pytest.mark.slow
 def test_the_number_of_processes_changes_no_file(finished, run, monkeypatch, capsys):
-    monkeypatch.setattr(stage_irn, "_IMAGES_A_WORKER", 1)
-    parallel = small(run.folder, pseudo__workers=2)
+    monkeypatch.setattr(parallel, "_IMAGES_A_WORKER", 1)
+    two = small(run.folder, pseudo__workers=2)
     folder = run.irn_folder("baseline")
     for part in ("ir_labels", "pseudo_masks", "confidence", "walks"):
         for path in (folder / part).glob("*.*"):
             path.unlink()
-    make_ir_labels(parallel)
-    make_pseudo_masks(parallel)
+    make_ir_labels(two)
+    make_pseudo_masks(two)
     assert "12/12" in capsys.readouterr().err
     for part in ("ir_labels", "pseudo_masks", "confidence"):
         assert pictures(run, part) == pictures(finished, part)
