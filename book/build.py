@@ -20,9 +20,11 @@ from wing_pages import wing_pages
 
 from sscnb.errors import UserError
 from sscnb.evidence import (
+    MEASURED,
     check_table,
     claims_table,
     commands_text,
+    cost_table,
     describe_rows,
     effects_table,
     evidence_table,
@@ -30,6 +32,7 @@ from sscnb.evidence import (
     frontier_table,
     in_words,
     ladder_table,
+    measured_in_words,
     paper,
     pipeline_table,
     plan_table,
@@ -56,9 +59,12 @@ def main(run_folder: str, build_folder: str) -> int:
     for source in sources:
         shutil.copy(run / "notebooks" / source.name, pages / "notebooks")
     (pages / "figures").mkdir()
+    shown = run_in_words(run)
     for page in pages.glob("*.md"):
-        for name in re.findall(r"figures/(\w+\.png)", page.read_text(encoding="utf-8")):
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"figures/(\w+\.png)", text):
             copy_figure(run / "figures" / name, pages / "figures" / name)
+        page.write_text(text.replace("{{ run }}", shown), encoding="utf-8")
     (pages / "generated").mkdir()
     for name, text in generated(run).items():
         (pages / "generated" / name).write_text(text, encoding="utf-8")
@@ -97,11 +103,19 @@ def generated(run: Path) -> dict[str, str]:
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts["words.md"] = in_words(reference_rows())
+    parts |= {f"measured_{page}.md": measured_in_words(page, reference_rows()) for page in MEASURED}
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
     parts |= {"commands.md": commands_text(), "cite.md": citation(ROOT)}
     parts |= {"voc_check.md": check_table(full_size), "hours.md": plan_table(full_size)}
     parts["campaign.md"] = campaign_table(ROOT / "book/results/campaign.json")
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
+
+
+def run_in_words(run: Path) -> str:
+    """Say whose pictures a caption stands under, as it follows "of": the run's data and the networks' backbone."""
+    made = read_json(run / "run.json", {"preset": str, "data_root": str, "settings": dict})
+    data = "the photographs" if made["data_root"] else "the generated scenes"
+    return f"{data} of preset `{made['preset']}`, backbone {made['settings']['cam']['backbone']}"
 
 
 def kept_rows(name: str) -> list[dict]:
@@ -214,29 +228,6 @@ def results_table(sets: dict[str, list[dict]]) -> str:
     return "\n".join(
         [ladder_table(sets), "", "Seed mIoU in percent, mean ± standard deviation over random seeds.", "", *notes, ""]
     )
-
-
-def cost_table(costs: list[dict]) -> str:
-    """Return the costs that are kept in book/results as tables, one for each quantity."""
-    text = []
-    for metric, unit in {
-        "peak memory": "GiB",
-        "resident peak": "GiB",
-        "seconds per step": "s",
-        "speed-up": "times",
-    }.items():
-        rows = [row for row in costs if row["metric"] == metric]
-        if rows:
-            text += [f"## {metric.capitalize()}", "", f"| variant | step | setting | {unit} |", "|---|---|---|---|"]
-            text += [f"| {r['variant']} | {r['options']} | {_setting(r['setting'])} | {r['value']:.2f} |" for r in rows]
-            threads = f", {rows[0]['threads']} threads" if "threads" in rows[0] else ""
-            text += ["", f"Device {rows[0]['device']}, {rows[0]['machine']}{threads}, {rows[0]['utc'][:10]}.", ""]
-    return "\n".join(text) or "Not measured."
-
-
-def _setting(setting: dict) -> str:
-    precision = {"no": "float32"}.get(setting["precision"], setting["precision"])
-    return f"{setting['preset']}: {setting['backbone']}, batch {setting['batch']}, {setting['crop']} px, {precision}"
 
 
 def run_table(run: Path) -> str:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
+from raw_keys import raw_keys
 
 from sscnb import __version__
 from sscnb.errors import UserError
@@ -127,6 +128,19 @@ def test_results_table_shows_this_run_beside_the_paper(build, run):
     assert "- this run: preset `tiny`, split train, 2 random seeds" in text
 
 
+def test_no_table_shows_the_key_of_a_row(build, run):
+    for name, text in build.generated(run.folder).items():
+        assert not raw_keys(text), name
+
+
+def test_captions_say_whose_pictures_they_stand_under(build, run):
+    said = build.run_in_words(run.folder)
+    assert said == "the generated scenes of preset `tiny`, backbone efficientnet_lite0"
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md"))
+    captions = re.findall(r"```\{figure\} figures/.*?```", pages, flags=re.DOTALL)
+    assert len(captions) >= 14 and all("{{ run }}" in caption for caption in captions)
+
+
 def test_build_lays_out_pages_and_takes_the_exit_code(build, run, tmp_path, monkeypatch):
     calls = []
 
@@ -155,6 +169,8 @@ def test_build_lays_out_pages_and_takes_the_exit_code(build, run, tmp_path, monk
         "notebooks/02_cam_network_training.ipynb",
     ):
         assert (pages / name).is_file(), name
+    assert "of the generated scenes of preset `tiny`" in (pages / "cam.md").read_text()
+    assert not [page.name for page in pages.glob("*.md") if "{{" in page.read_text()]
     assert not list(pages.glob("*.py")) and (tmp_path / "build/html/index.html").read_text() == "book"
     assert str(pages) in calls[0] and "-nW" in calls[0]
     assert build.main(str(run.folder), str(tmp_path / "build")) == 1

@@ -4,11 +4,13 @@ from sscnb.evidence import comparison, figures, paper, selection, shares, views
 from sscnb.evidence.again import commands_text
 from sscnb.evidence.claims import claims_table
 from sscnb.evidence.cost import example_batch, measure_step, prepare_step
+from sscnb.evidence.costs import cost_table
 from sscnb.evidence.effects import effects_table, sweep_table
 from sscnb.evidence.explorer import write_explorer
 from sscnb.evidence.figures import overlay_mask
 from sscnb.evidence.hours import check_table, plan_table, plan_text
 from sscnb.evidence.memory import estimate_step
+from sscnb.evidence.metrics import METRICS, titled, values_table
 from sscnb.evidence.plan import plan_of_run
 from sscnb.evidence.premise import premise_table
 from sscnb.evidence.report import (
@@ -20,13 +22,17 @@ from sscnb.evidence.report import (
     write_report,
 )
 from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table, segmentation_table
+from sscnb.evidence.takeaways import MEASURED, measured_in_words
 from sscnb.evidence.words import in_words
 
 __all__ = [
+    "MEASURED",
+    "METRICS",
     "check_table",
     "claims_table",
     "commands_text",
     "comparison",
+    "cost_table",
     "describe_rows",
     "effects_table",
     "estimate_step",
@@ -39,6 +45,7 @@ __all__ = [
     "ladder_table",
     "mean_and_deviation",
     "measure_step",
+    "measured_in_words",
     "overlay_mask",
     "paper",
     "pipeline_table",
@@ -52,6 +59,8 @@ __all__ = [
     "selection",
     "shares",
     "sweep_table",
+    "titled",
+    "values_table",
     "views",
     "write_explorer",
     "write_report",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sscnb.evidence.metrics import describe
 from sscnb.evidence.report import NOT_RUN, by_rule, markdown_table, own_split
 
 
@@ -62,7 +63,7 @@ def claims_table(sets: Mapping[str, Sequence[dict[str, Any]]]) -> str:
     for index, claim in enumerate(CLAIMS):
         found = [table.iloc[index] for table in checked.values()]
         cells = [NOT_RUN if f["verdict"] == NOT_RUN else f"{f['verdict']} ({f['difference']})" for f in found]
-        lines.append([claim.text, claim.source, claim.metric.replace("_", " "), *cells])
+        lines.append([claim.text, claim.source, describe(f"seed/{claim.metric}").title, *cells])
     return markdown_table(["claim", "paper", "metric", *checked], lines, numbers=0)
 
 

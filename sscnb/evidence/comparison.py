@@ -11,21 +11,13 @@ import pandas as pd
 
 from sscnb.evaluation import BACKGROUND, LOOK_ALIKE, tally
 from sscnb.evidence import paper
+from sscnb.evidence.metrics import describe, titled
 from sscnb.evidence.report import NOT_RUN
 from sscnb.evidence.tables import LOSSES
 from sscnb.settings import LADDER, SWEEPS, VARIANTS, Config, sweep
 
 Rows = Sequence[Mapping[str, Any]]
 SEGMENTATIONS = {3: "VOC, VGG-16", 4: "VOC, ResNet-101", 5: "COCO, VGG-16", 6: "COCO, ResNet-101"}  # Tables III to VI
-
-
-def ladder(table: pd.DataFrame) -> pd.DataFrame:
-    """Put a run's seeds beside Table VII, one row a step of the ladder; what was not run says so.
-
-    Args:
-        table: of `mean_and_deviation`.
-    """
-    return _beside(dict(zip(LADDER, paper.load(7)["miou"], strict=True)), table)
 
 
 def losses(table: pd.DataFrame) -> pd.DataFrame:
@@ -36,31 +28,27 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
     """
     printed = dict(zip(LOSSES, paper.load(8)["miou"], strict=True))
     early = dict(zip(LADDER, paper.load(7)["miou"], strict=True))["drs+cdr_early"]
-    return _beside(printed | {"drs+cdr_early": early}, table)
+    frame = pd.DataFrame({"paper (VOC train)": printed | {"drs+cdr_early": early}}).join(table.astype(str))
+    return titled(frame.fillna(NOT_RUN))
 
 
 def gaps(rows: Rows) -> pd.DataFrame:
     """Tabulate how far rebuilt images are from their own image and from what they should not be like, in L_p.
 
-    Means over seeds; one row a variant with a decoder, `gap` in percent. See `reconstruction_gap` for the columns.
+    Means over seeds in the units of `METRICS`; one row a variant with a decoder. See `reconstruction_gap` for the
+    columns.
     """
-    names = ("gap", "own", "other", "mirror", "fixed", "blank", "colour")
+    names = [f"reconstruction/{name}" for name in ("gap", "own", "other", "mirror", "fixed", "blank", "colour")]
     found: dict[str, dict[str, list[float]]] = {}
     for row in rows:
-        part, _, name = row["metric"].partition("/")
-        if part == "reconstruction":
-            found.setdefault(row["variant"], {}).setdefault(name, []).append(row["value"])
+        if row["metric"] in names:
+            found.setdefault(row["variant"], {}).setdefault(row["metric"], []).append(row["value"])
     table = {
-        VARIANTS[variant].title: {n: float(np.mean(values[n])) * (100 if n == "gap" else 1) for n in names}
+        variant: {name: describe(name).shown(float(np.mean(values[name]))) for name in names}
         for variant, values in found.items()
         if variant in VARIANTS
     }
-    return pd.DataFrame.from_dict(table, orient="index", columns=list(names))
-
-
-def _beside(printed: Mapping[str, float], table: pd.DataFrame) -> pd.DataFrame:
-    frame = pd.DataFrame({"paper (VOC train)": printed}).join(table.astype(str))
-    return frame.rename(index=lambda variant: VARIANTS[variant].title).fillna(NOT_RUN)
+    return pd.DataFrame.from_dict(table, orient="index", columns=names)
 
 
 def sweeps(config: Config, rows: Rows, kept: Rows, seed: int) -> pd.DataFrame:
@@ -106,7 +94,8 @@ def refinement(table: pd.DataFrame, variants: Sequence[str], title: str) -> pd.D
     for variant in (v for v in variants if v in table.index):
         values = table.loc[variant, ["seed/mIoU", "pseudo/mIoU"]]
         lines.append([f"{title}: {VARIANTS[variant].title}", *values])
-    return pd.DataFrame(lines, columns=["method", "seed", "with IRN"])
+    heading = describe("seed/mIoU").heading
+    return pd.DataFrame(lines, columns=["method", f"seed: {heading}", f"with IRN: {heading}"])
 
 
 def segmentation(table: pd.DataFrame, titles: Mapping[str, str], title: str) -> pd.DataFrame:
@@ -126,7 +115,7 @@ def segmentation(table: pd.DataFrame, titles: Mapping[str, str], title: str) -> 
     for source, learned_from in titles.items():
         value = table.loc[source, "segmentation/mIoU"] if source in table.index else "not measured"
         lines.append([f"{learned_from} ({title})", value])
-    return pd.DataFrame(lines, columns=["learned from", "mIoU on val (%)"])
+    return pd.DataFrame(lines, columns=["learned from", f"on val: {describe('segmentation/mIoU').heading}"])
 
 
 def failures(cases: Mapping[str, Rows], classes: Sequence[str], most: int = 3) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sscnb.evidence import paper
+from sscnb.evidence.metrics import describe
 from sscnb.evidence.report import by_rule, markdown_table, own_split, value_text
 from sscnb.settings import SWEEPS, VARIANTS, load_config, sweep
 
@@ -32,6 +33,7 @@ def sweep_table(sets: Sets) -> str:
 
 def effects_table(sets: Sets) -> str:
     """Return variants with changed settings beside the same without the change, of the same seeds, as Markdown."""
+    metrics = ("seed/mIoU", "seed/tuned_mIoU", "seed/over")
     lines = []
     for title, rows in sets.items():
         swept = {name for p in SWEEPS for name in _names(p, rows).values()}
@@ -39,11 +41,10 @@ def effects_table(sets: Sets) -> str:
         for name in [name for name in changed if name not in swept]:
             base, _, change = name.partition("@")
             seeds = _shared_seeds(rows, (base, name))
-            metrics = ("seed/mIoU", "seed/tuned_mIoU", "seed/over")
             values = [_of_seeds(rows, metric, variant, seeds) for metric in metrics for variant in (base, name)]
             lines.append([title, VARIANTS[base].title, f"`{change}`", *values])
-    head = ["data", "variant", "change", "mIoU without", "with", "mIoU, tuned, without", "with", "over without", "with"]
-    return markdown_table(head, lines, numbers=6) if lines else "None yet."
+    pairs = [head for metric in metrics for head in (f"{describe(metric).heading} without", "with")]
+    return markdown_table(["data", "variant", "change", *pairs], lines, numbers=len(pairs)) if lines else "None yet."
 
 
 def _names(parameter: str, rows: Rows) -> dict[float, str]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from sscnb.errors import UserError, nearest
 from sscnb.evidence import paper
+from sscnb.evidence.metrics import describe
 from sscnb.files import read_json, write_json
 from sscnb.settings import LADDER, VARIANTS, changed_settings
 from sscnb.stages import Run, project_root
@@ -15,10 +16,6 @@ from sscnb.stages import Run, project_root
 Rows = Sequence[dict[str, Any]]
 
 NOT_RUN = "not run"
-SHARES: tuple[str, ...] = ("mIoU", "IoU", "over", "under", "confused")
-SHARES += tuple(f"{rule}_{name}" for rule in ("best", "tuned") for name in ("mIoU", "over", "under", "confused"))
-SHARES += ("best_boundary_IoU", "tuned_boundary_IoU")
-SHARES += ("mIoU_low", "mIoU_high", "boundary_IoU", "accuracy", "trusted_accuracy", "seed_mIoU", "seed_boundary_IoU")
 
 
 def write_report(run: Run) -> list[dict[str, Any]]:
@@ -37,11 +34,11 @@ def write_report(run: Run) -> list[dict[str, Any]]:
 def mean_and_deviation(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -> pd.DataFrame:
     """Tabulate metrics by variant: "mean ± sd" over seeds where there are several, the value where there is one.
 
-    Shares are in percent with one decimal; other values have two. Rows follow the ladder, columns follow `metrics`; the
-    first column is the number of seeds. Without such rows the table is empty.
+    Values have the unit and the digits that `METRICS` says. Rows follow the ladder, columns follow `metrics`; the first
+    column is the number of seeds. Without such rows the table is empty.
 
     Raises:
-        UserError: there are several rows of one variant and random seed, as on two splits.
+        UserError: there are several rows of one variant and random seed, as on two splits; or a metric has no title.
     """
     frame = pd.DataFrame([r for r in rows if r["metric"] in metrics and r["value"] is not None])
     if frame.empty:
@@ -62,12 +59,11 @@ def mean_and_deviation(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -
 
 
 def _cell(metric: str, values: pd.Series) -> str:
-    share = metric.partition("/")[2].partition("/")[0] in SHARES
-    factor, digits = (100, 1) if share else (1, 2)
     if values.empty:
         return NOT_RUN
-    text = f"{factor * values.mean():.{digits}f}"
-    return f"{text} ± {factor * values.std():.{digits}f}" if len(values) > 1 else text
+    kind = describe(metric)
+    text = f"{kind.shown(values.mean()):.{kind.digits}f}"
+    return f"{text} ± {kind.shown(values.std()):.{kind.digits}f}" if len(values) > 1 else text
 
 
 def own_split(rows: Sequence[dict[str, Any]], metric: str, **labels: Any) -> list[dict[str, Any]]:
@@ -75,6 +71,14 @@ def own_split(rows: Sequence[dict[str, Any]], metric: str, **labels: Any) -> lis
     found = [row for row in rows if row["metric"] == metric and row["value"] is not None]
     found = [row for row in found if all(row.get(name) == value for name, value in labels.items())]
     return [row for row in found if row.get("split") == found[0].get("split")]
+
+
+def one_kind(rows: Rows, metric: str, variant: str) -> Rows:
+    """Return a metric's rows of one variant that agree in CRF and backbone: the dense CRF's where there is one."""
+    found = own_split(rows, metric, variant=variant)
+    found = sorted(found, key=lambda r: r.get("pseudo_crf", r.get("crf")) != "dense")
+    kinds = ("crf", "pseudo_crf", "backbone")
+    return [r for r in found if all(r.get(k) == found[0].get(k) for k in kinds)]
 
 
 def value_text(rows: Sequence[dict[str, Any]]) -> str:

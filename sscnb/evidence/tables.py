@@ -11,7 +11,9 @@ import pandas as pd
 from torch import nn
 
 from sscnb.evidence import paper
-from sscnb.evidence.report import NOT_RUN, by_rule, ladder_table, markdown_table, own_split, value_text
+from sscnb.evidence.costs import memory_table
+from sscnb.evidence.metrics import describe
+from sscnb.evidence.report import NOT_RUN, by_rule, ladder_table, markdown_table, one_kind, own_split, value_text
 from sscnb.method import ReconstructionNet
 from sscnb.settings import LADDER, VARIANTS
 
@@ -40,7 +42,7 @@ def evidence_table(number: int, sets: Sets, costs: Rows = ()) -> str:
     elif number == 8:
         parts = [_loss_table(sets)]
     elif number == 9:
-        parts = [_memory_table(costs)]
+        parts = [memory_table(costs)]
     else:
         ours = {title: _of_table(number, rows) for title, rows in sets.items()}
         parts = [
@@ -54,10 +56,11 @@ def evidence_table(number: int, sets: Sets, costs: Rows = ()) -> str:
 def pipeline_table(sets: Sets) -> str:
     """Return the way of the masks as Markdown: seed, pseudo-mask, segmentation; baseline and full method.
 
-    The column "CRF" is that of the labels of the relation network; where both kinds were measured, the dense one's.
+    The column "CRF" is that of the labels of the relation network; where both kinds were measured, the dense one's. A
+    heading names the split; a value of another one names its own.
     """
     printed, full = paper.load(2).set_index("method"), paper.load(4).query("ours").iloc[0]
-    head = ["data", "method", "CRF", "seed", "pseudo-mask", "segmentation"]
+    head = ["data", "method", "CRF", "seed on train", "pseudo-mask on train", "segmentation on val"]
     lines = [
         [
             "paper: VOC 2012",
@@ -70,8 +73,9 @@ def pipeline_table(sets: Sets) -> str:
     ]
     for title, rows in sets.items():
         for place, variant in enumerate(("baseline", "ssc")):
-            masks, predicted = _one_kind(rows, "pseudo/mIoU", variant), _one_kind(rows, "segmentation/mIoU", variant)
-            values = [_value(rows, "seed/mIoU", variant=variant), value_text(masks), value_text(predicted)]
+            seeds = own_split(rows, "seed/mIoU", variant=variant)
+            masks, predicted = one_kind(rows, "pseudo/mIoU", variant), one_kind(rows, "segmentation/mIoU", variant)
+            values = [_on(split, r) for split, r in (("train", seeds), ("train", masks), ("val", predicted))]
             crf = masks[0]["crf"] if masks else "-"
             lines.append(["" if place else title, ("baseline", "SSC")[place], crf, *values])
     return markdown_table(head, lines, numbers=3)
@@ -79,7 +83,8 @@ def pipeline_table(sets: Sets) -> str:
 
 def segmentation_table(sets: Sets) -> str:
     """Return every measured segmentation as Markdown, with interval and retention: its share of the upper bound."""
-    head = ["data", "masks learned from", "backbone", "split", "CRF", "mIoU", "95 % interval", "retention"]
+    heading = describe("segmentation/mIoU").heading
+    head = ["data", "masks learned from", "backbone", "split", "CRF", heading, "95 % interval", "retention"]
     names = ("variant", "backbone", "pseudo_crf", "crf", "split")
     lines = []
     for title, rows in sets.items():
@@ -88,7 +93,7 @@ def segmentation_table(sets: Sets) -> str:
         for kind in dict.fromkeys(tuple(r.get(name) for name in names) for r in found):
             labels = dict(zip(names, kind, strict=True))
             source, backbone, pseudo_crf, crf, split = kind
-            name = "true masks (upper bound)" if source == "truth" else VARIANTS[source.partition("@")[0]].title
+            name = VARIANTS[source.partition("@")[0]].title if source != "truth" else _bound_title(found)
             value, low, high = (own_split(rows, f"segmentation/mIoU{end}", **labels) for end in ("", "_low", "_high"))
             interval = f"{100 * _mean(low):.1f} to {100 * _mean(high):.1f}" if low and high else ""
             bound = own_split(rows, "segmentation/mIoU", variant="truth", backbone=backbone, crf=crf, split=split)
@@ -98,7 +103,8 @@ def segmentation_table(sets: Sets) -> str:
         return f"{NOT_RUN.capitalize()}."
     note = (
         "CRF: first of the labels of the relation network, then of the predictions. The interval is over images, its "
-        "ends are means over random seeds. Retention: mIoU divided by that of true masks, over the same random seeds."
+        "ends are means over random seeds. Retention: mIoU divided by that of true masks, over the same random seeds. "
+        "The upper bound is that of the preset's own network and schedule; another schedule has another one."
     )
     return markdown_table(head, lines, numbers=3) + "\n\n" + note
 
@@ -113,6 +119,11 @@ def frontier_table() -> str:
         for row in [ours, *paper.load_frontier().to_dict("records")]
     ]
     return "\n".join(["::::{div} sortable", markdown_table(head, lines, numbers=4), "::::"])
+
+
+def _on(split: str, rows: Rows) -> str:
+    """Return rows as text, with their split where it is not the one of the heading."""
+    return value_text(rows) + (f" ({rows[0]['split']})" if rows and rows[0]["split"] != split else "")
 
 
 def _value(rows: Rows, metric: str, **labels: Any) -> str:
@@ -132,12 +143,8 @@ def _retention(rows: Rows, bound: Rows) -> str:
     return f"{100 * _mean(weak) / _mean(full):.0f} %"
 
 
-def _one_kind(rows: Rows, metric: str, variant: str) -> Rows:
-    """Return a metric's rows of one variant that agree in CRF and backbone: the dense CRF's where there is one."""
-    found = own_split(rows, metric, variant=variant)
-    found = sorted(found, key=lambda r: r.get("pseudo_crf", r.get("crf")) != "dense")
-    kinds = ("crf", "pseudo_crf", "backbone")
-    return [r for r in found if all(r.get(k) == found[0].get(k) for k in kinds)]
+def _bound_title(rows: Rows) -> str:
+    return f"true masks (upper bound, schedule of `{rows[0]['preset']}`)"
 
 
 def _comparison(number: int) -> str:
@@ -159,14 +166,15 @@ def _comparison(number: int) -> str:
 
 
 def _seed_table(sets: Sets) -> str:
-    head = ["data", "method", "seed, fixed", "seed, tuned", "with IRN, no CRF", "with IRN, dense CRF"]
+    head = ["data", "method", "seed on train, fixed", "seed on train, tuned"]
+    head += ["with IRN on train, no CRF", "with IRN on train, dense CRF"]
     lines = []
     for title, rows in sets.items():
         variants = [v for v in LADDER if own_split(rows, "seed/mIoU", variant=v)]
         for variant in variants or ["ssc"]:
-            masks = [_value(rows, "pseudo/mIoU", variant=variant, crf=crf) for crf in ("none", "dense")]
-            seeds = [_value(rows, f"seed/{rule}mIoU", variant=variant) for rule in ("", "tuned_")]
-            lines.append([title, VARIANTS[variant].title, *seeds, *masks])
+            found = [own_split(rows, f"seed/{rule}mIoU", variant=variant) for rule in ("", "tuned_")]
+            found += [own_split(rows, "pseudo/mIoU", variant=variant, crf=crf) for crf in ("none", "dense")]
+            lines.append([title, VARIANTS[variant].title, *(_on("train", of_kind) for of_kind in found)])
     return markdown_table(head, lines, numbers=4)
 
 
@@ -180,8 +188,8 @@ def _of_table(number: int, rows: Rows) -> Rows:
 
 def _errors_table(sets: Sets) -> str:
     """Tabulate in which direction the seeds of the ladder fail, and what the best threshold would have given."""
-    head = ["data", "method", "over-activation", "under-activation", "mIoU at the best threshold"]
     metrics = ("seed/{}over", "seed/{}under", "seed/best_mIoU")
+    head = ["data", "method", *(describe(metric.format("")).heading for metric in metrics)]
     lines = [
         [title, VARIANTS[v].title, *(_value(rows, metric.format(rule), variant=v) for metric in metrics)]
         for title, (rule, rows) in by_rule(sets).items()
@@ -200,24 +208,6 @@ def _loss_table(sets: Sets) -> str:
         for (variant, name), value in zip(LOSSES.items(), paper.load(8)["miou"], strict=True)
     ]
     return markdown_table(head, lines, numbers=len(head) - 1)
-
-
-def _memory_table(costs: Rows) -> str:
-    steps = ("straightforward", "ours", "ours, bf16")
-    head = ["method", "paper (GB)", *(f"{step} (GiB)" for step in steps)]
-    lines = []
-    for variant, value in zip(("baseline", "drs", "drs+cdr", "ssc"), paper.load(9)["gpu_gb"], strict=True):
-        cells = []
-        for step in steps:
-            found = [
-                r["value"]
-                for r in costs
-                if (r["metric"], r["variant"], r["options"]) == ("peak memory", variant, step)
-                and r["setting"]["preset"] == "voc"
-            ]
-            cells.append(f"{found[0]:.1f}" if found else NOT_RUN)
-        lines.append([VARIANTS[variant].title, "not printed" if pd.isna(value) else f"{value:.1f}", *cells])
-    return markdown_table(head, lines, numbers=4)
 
 
 def _decoder_table() -> str:

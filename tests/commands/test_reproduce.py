@@ -13,6 +13,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import CRF, ENVIRONMENT, reproduce
+from raw_keys import raw_keys
+
+from sscnb.evidence.metrics import describe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,6 +56,18 @@ def test_notebooks_record_what_they_measured(book):
     assert float(masks["pseudo_mIoU_ssc"]) == pytest.approx(100 * miou, abs=0.051) and CRF in masks["pseudo_crf"]
     report = json.loads((run / "report.json").read_text())
     assert int(recorded(run / "notebooks/07_evaluation.ipynb")["rows"]) <= len(report["rows"])
+
+
+@pytest.mark.slow
+def test_a_reader_sees_titles_and_not_the_keys_of_rows(book):
+    assert len(list((book[0] / "run/notebooks").glob("*.ipynb"))) == 7
+    for path in (book[0] / "run/notebooks").glob("*.ipynb"):
+        outputs = [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", [])]
+        shown = [output["data"] for output in outputs if output.output_type in ("display_data", "execute_result")]
+        for text in (data[kind] for data in shown for kind in data if kind.startswith("text/")):
+            assert not raw_keys(text), (path.name, text)
+    for row in json.loads((book[0] / "run/report.json").read_text())["rows"]:
+        assert describe(row["metric"]).title
 
 
 @pytest.mark.slow

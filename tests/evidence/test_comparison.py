@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from sscnb.evidence import comparison, mean_and_deviation, paper
+from sscnb.evidence import comparison, mean_and_deviation, paper, titled
 from sscnb.settings import SWEEPS, VARIANTS, load_config
 
 
@@ -13,14 +13,6 @@ def row(metric, value, variant="ssc", seed=0):
 SEEDS = mean_and_deviation([row("seed/mIoU", 0.5), row("seed/mIoU", 0.25, "drs+cdr")], ["seed/mIoU", "seed/over"])
 
 
-def test_the_ladder_is_table_vii_beside_the_run():
-    table = comparison.ladder(SEEDS)
-    assert table["paper (VOC train)"].tolist() == paper.load(7)["miou"].tolist()
-    assert table.index[0] == "baseline" and table.index[-1] == VARIANTS["ssc"].title
-    assert table.loc["+ DRS + CDR", "seed/mIoU"] == "25.0" and table.loc["baseline", "seed/mIoU"] == "not run"
-    assert table.loc["+ DRS + CDR", "seed/over"] == "not run"
-
-
 def test_losses_are_table_viii_and_the_early_features():
     table = comparison.losses(SEEDS)
     assert table["paper (VOC train)"].tolist() == [*paper.load(8)["miou"], paper.load(7)["miou"][2]]
@@ -28,7 +20,16 @@ def test_losses_are_table_viii_and_the_early_features():
         "+ DRS",
         *(VARIANTS[v].title for v in ("cdr_l1", "cdr_l2", "drs+cdr", "drs+cdr_early")),
     ]
-    assert table["seed/mIoU"].tolist() == ["not run", "not run", "not run", "25.0", "not run"]
+    assert table["mIoU (%)"].tolist() == ["not run", "not run", "not run", "25.0", "not run"]
+    assert set(table["over-activation (%)"]) == {"not run"}
+
+
+def test_gaps_are_means_over_random_seeds_in_the_unit_of_their_title():
+    names = ("gap", "own", "other", "mirror", "fixed", "blank", "colour")
+    rows = [row(f"reconstruction/{name}", 0.25 + 0.5 * seed, seed=seed) for name in names for seed in (0, 1)]
+    table = comparison.gaps([*rows, row("seed/mIoU", 0.5)])
+    assert table.index.tolist() == ["ssc"] and table.loc["ssc"].tolist() == [50, *[0.5] * 6]
+    assert list(titled(table).columns)[:2] == ["gap (%)", "L_p to its own image"]
 
 
 def test_sweeps_have_every_value_of_fig_7_and_one_seeds_measures():

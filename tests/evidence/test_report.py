@@ -36,7 +36,7 @@ def test_one_seed_has_no_deviation_and_missing_is_said():
     rows = [row("drs", 0, 0.4), row("drs", 0, 0.91234, "classifier/mAP"), row("baseline", 0, 0.3)]
     rows += [row("baseline", 0, None, "classifier/mAP"), row("ssc", 0, 3.14159, "train_loss")]
     table = mean_and_deviation(rows, ["seed/mIoU", "classifier/mAP", "train_loss"])
-    assert table.loc["drs"].tolist() == [1, "40.0", "0.91", "not run"]
+    assert table.loc["drs"].tolist() == [1, "40.0", "91.2", "not run"]
     assert table.loc["baseline"].tolist() == [1, "30.0", "not run", "not run"]
     assert table.loc["ssc"].tolist() == [1, "not run", "not run", "3.14"]
 

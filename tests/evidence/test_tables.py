@@ -83,7 +83,7 @@ def test_each_kind_of_segmentation_has_its_own_line():
         ["-, none", "90.0", "88.0 to 93.0", ""],
         ["dense, none", "55.0 ± 7.1", "53.0 to 58.0", "56 %"],  # .5 of .9: the second seed has no upper bound
     ]
-    assert table[2][1] == "true masks (upper bound)"
+    assert table[2][1] == "true masks (upper bound, schedule of `tiny`)"
     assert segmentation_table({"x": []}) == "Not run."
 
 
@@ -98,6 +98,14 @@ def test_the_way_from_seed_to_segmentation():
     assert table[2][3:] == ["48.3", "66.3", "not printed"] and table[3][3:] == ["58.3", "71.9", "72.7"]
     assert table[4] == ["this run", "baseline", "-", "not run", "not run", "not run"]
     assert table[5][-4:] == ["dense", "50.0", "65.0", "70.0"]
+    assert table[0][3:] == ["seed on train", "pseudo-mask on train", "segmentation on val"]
+
+
+def test_a_value_of_another_split_than_its_heading_names_it():
+    rows = [row("seed/mIoU", 0.5, split="masked"), *segmented(0.7, split="train")]
+    table = lines(pipeline_table({"this run": rows}))
+    assert table[5][-4:] == ["-", "50.0 (masked)", "not run", "70.0 (train)"]
+    assert lines(evidence_table(2, {"this run": rows}))[-1][2] == "50.0 (masked)"
 
 
 def test_sweep_finds_the_networks_of_its_preset():

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sscnb.evidence.figures.style import COLOURS
+from sscnb.evidence.metrics import describe
 
 NO_LOSS = ("epoch", "seconds", "loss", "gap")  # of what stands in a history, no term of the objective
 _SYMBOLS = {"beta_p": r"$\beta_p$", "beta_a": r"$\beta_a$", "r": "$r$"}
@@ -23,7 +24,7 @@ def loss_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
             points = [(e["epoch"] + 1, e[kind]) for e in history if kind in e]
             if points:
                 axis.plot(*zip(*points, strict=True), marker="o", markersize=3, color=colour, label=name)
-        axis.set(title=f"{kind} loss", xlabel="epoch")
+        axis.set(title=describe(f"train_{kind}").title, xlabel="epoch")
         axis.set_ylim(bottom=0)
     if len(histories) > 1:
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
@@ -43,7 +44,7 @@ def gap_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], wanted: f
         if points:
             axis.plot(*zip(*points, strict=True), marker="o", markersize=3, color=colour, label=name)
     axis.axhline(100 * wanted, color="0.5", linestyle="--", linewidth=1)
-    axis.set(xlabel="epoch", ylabel="gap (%)")
+    axis.set(xlabel="epoch", ylabel=describe("reconstruction/gap").heading)
     if axis.get_legend_handles_labels()[0]:
         axis.legend(frameon=False)
     return figure
@@ -54,7 +55,7 @@ def threshold_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], fixed:
 
     The dot marks each curve's best mIoU, which is known only with ground truth; the dashed line the fixed threshold.
     """
-    panels = {"mIoU": "mIoU (%)", "over": "over-activation (%)", "under": "under-activation (%)"}
+    panels = {name: describe(f"seed/{name}").heading for name in ("mIoU", "over", "under")}
     figure, axes = plt.subplots(1, 3, figsize=(9.4, 2.9), layout="constrained")
     for axis, (key, title) in zip(axes, panels.items(), strict=True):
         for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
@@ -86,7 +87,7 @@ def sweep_curves(table: pd.DataFrame, column: str) -> Figure:
         else:
             axis.text(0.5, 0.5, "not run", ha="center", transform=axis.transAxes)
         axis.set(xlabel=_SYMBOLS[parameter], xscale="linear" if parameter == "r" else "log")
-    axes[0][0].set_ylabel("seed mIoU (%)")
+    axes[0][0].set_ylabel(f"seed {describe('seed/mIoU').heading}")
     figure.tight_layout()
     return figure
 
@@ -105,15 +106,15 @@ def premise_curves(table: pd.DataFrame, here: Mapping[str, float], paper_cells: 
     same = table.groupby(["epochs", "clip"])["crop"].transform("size")
     line, others = table[same == same.max()].sort_values("cells"), table[same < same.max()]
     own = table[(table[list(here)] == pd.Series(here)).all(axis=1)]
-    panels = (("over", "over-activation"), ("under", "under-activation")), (("best_threshold", "best threshold"),)
+    panels = ("seed/over", "seed/under"), ("seed/best_threshold",)
     for axis, columns in zip(axes, panels, strict=True):
-        for colour, (column, title) in zip(COLOURS, columns, strict=False):
-            axis.plot(line["cells"], line[column], marker="o", markersize=4, color=colour, label=title)
+        for colour, column in zip(COLOURS, columns, strict=False):
+            axis.plot(line["cells"], line[column], marker="o", markersize=4, color=colour, label=describe(column).title)
             axis.plot(others["cells"], others[column], "o", markersize=4, color=colour, fillstyle="none")
             axis.plot(own["cells"], own[column], "o", markersize=10, color=colour, fillstyle="none")
         axis.axvline(paper_cells, color="0.5", linestyle=":", linewidth=1)
         axis.set(xlabel="cells that an object covers", xlim=(0, None), ylim=(0, None))
     axes[0].set_ylabel("%")
     axes[0].legend(frameon=False)
-    axes[1].set_ylabel("best threshold")
+    axes[1].set_ylabel(describe("seed/best_threshold").heading)
     return figure

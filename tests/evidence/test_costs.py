@@ -1,0 +1,40 @@
+"""What a step costs: variant by way, one table for each setting."""
+
+from sscnb.evidence import cost_table
+
+
+def row(variant, way, value, metric="peak memory", preset="voc", **more):
+    setting = {"preset": preset, "backbone": "resnet50", "batch": 6, "crop": 512, "classes": 20}
+    base = {"metric": metric, "variant": variant, "options": way, "value": value, "setting": setting}
+    return base | {"device": "cpu", "machine": "x", "utc": "2026-11-25T00:00"} | more
+
+
+def test_the_longer_of_variants_and_ways_runs_down():
+    rows = [row("drs", "ours", 1.5), row("drs", "straightforward", 2.5), row("ssc", "ours", 6.791)]
+    rows += [row("ssc", "the same, less", 7)]
+    assert cost_table(rows).splitlines() == [
+        "## Peak memory (GiB)",
+        "",
+        "Preset `voc`, resnet50, batch 6, 512 px, 20 classes:",
+        "",
+        "| step | + DRS | + DRS + CDR + ASM (SSC) |",
+        "| --- | ---: | ---: |",
+        "| straightforward | 2.50 |  |",
+        "| the same, less |  | 7.00 |",
+        "| ours | 1.50 | 6.79 |",
+        "",
+        "Device cpu, x, 2026-11-25.",
+    ]
+    turned = cost_table(rows[::2]).splitlines()
+    assert turned[4:] == ["| variant | ours |", "| --- | ---: |", "| + DRS | 1.50 |",
+                          "| + DRS + CDR + ASM (SSC) | 6.79 |", "", "Device cpu, x, 2026-11-25."]  # fmt: skip
+
+
+def test_quantities_and_settings_have_their_own_tables():
+    rows = [row("ssc", "ours", 1), row("ssc", "ours", 2, preset="small"), row("ssc", "ours", 3, "seconds per step")]
+    text = cost_table(rows)
+    assert text.count("| ours |") == 3 and [line for line in text.splitlines() if line.startswith("#")] == [
+        "## Peak memory (GiB)",
+        "## Time of a step (s)",
+    ]
+    assert cost_table([]) == "Not measured."
