@@ -156,6 +156,12 @@ def ask(server: subprocess.Popen, name: str) -> list[float]:
     return json.loads(answer)
 
 
+def processor_name() -> str:
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text().splitlines() if cpus.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
 def commit(checkout: Path) -> str:
     done = subprocess.run(["git", "-C", str(checkout), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
     return done.stdout.strip()
@@ -182,7 +188,7 @@ def main() -> None:
             for way, server in servers.items():
                 seconds[way].append(ask(server, name))
         of_way = {way: [statistics.median(column) for column in zip(*runs, strict=True)] for way, runs in seconds.items()}
-        row = {"work": name, "load": round(load, 1), "repetitions": options.repetitions, "processor": platform.processor()}
+        row = {"work": name, "load": round(load, 1), "repetitions": options.repetitions, "processor": processor_name()}
         row |= {way: round(of_way[way][0], 4) for way in of_way} | {f"processor_{w}": round(of_way[w][1], 4) for w in of_way}
         row |= {f"commit_{way}": commit(checkout) for way, checkout in checkouts.items()}
         row |= {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "threads": 1}
