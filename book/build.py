@@ -37,6 +37,7 @@ from sscnb.evidence import (
     pipeline_table,
     plan_table,
     reference_rows,
+    speed_table,
     sweep_table,
 )
 from sscnb.files import read_json
@@ -105,6 +106,7 @@ def generated(run: Path) -> dict[str, str]:
     parts["words.md"] = in_words(reference_rows())
     parts |= {f"measured_{page}.md": measured_in_words(page, reference_rows()) for page in MEASURED}
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
+    parts["speed.md"] = speed_table(kept_rows("speed"))
     parts |= {"commands.md": commands_text(), "cite.md": citation(ROOT)}
     parts |= {"voc_check.md": check_table(full_size), "hours.md": plan_table(full_size)}
     parts["campaign.md"] = campaign_table(ROOT / "book/results/campaign.json")

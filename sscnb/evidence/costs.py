@@ -51,6 +51,24 @@ def _setting(row: dict[str, Any]) -> str:
     return f"Preset `{of['preset']}`, {of['backbone']}, batch {of['batch']}, {of['crop']} px, {of['classes']} classes"
 
 
+def speed_table(rows: Rows) -> str:
+    """Return the seconds of each stage's work by an earlier commit's code and by today's, as Markdown."""
+    if not rows:
+        return "Not measured."
+    of = rows[0]
+    lines = []
+    for row in rows:
+        before, after = row["before"], row["after"]
+        lines.append([row["work"], f"{before:.3f}", f"{after:.3f}", f"{before / after:.2f}"])
+    loads = [row["load"] for row in rows]
+    about = (
+        f"Medians of {of['repetitions']} turns on one thread: {of['processor']}, {of['machine']}, load {min(loads)} to "
+        f"{max(loads)}, {of['utc'][:10]}, today's code at `{of['commit_after']}`."
+    )
+    head = ["work", f"`{of['commit_before'][:7]}` (s)", "today (s)", "times as fast"]
+    return f"{markdown_table(head, lines, numbers=3)}\n\n{about}"
+
+
 def memory_table(costs: Rows) -> str:
     """Return Table IX as Markdown: the memory of a training step, printed and followed without a GPU."""
     steps = ("straightforward", "ours", "ours, bf16")

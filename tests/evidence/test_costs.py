@@ -1,6 +1,6 @@
 """What a step costs: variant by way, one table for each setting."""
 
-from sscnb.evidence import cost_table
+from sscnb.evidence import cost_table, speed_table
 
 
 def row(variant, way, value, metric="peak memory", preset="voc", **more):
@@ -38,3 +38,17 @@ def test_quantities_and_settings_have_their_own_tables():
         "## Time of a step (s)",
     ]
     assert cost_table([]) == "Not measured."
+
+
+def test_before_stands_beside_after():
+    one = {"work": "walk", "before": 0.3, "after": 0.05, "load": 1.2, "repetitions": 5, "processor": "P"}
+    one |= {"machine": "m", "utc": "2026-11-27T00:00", "commit_before": "f4aa7ed12345", "commit_after": "abc"}
+    assert speed_table([one, one | {"work": "step", "before": 1, "after": 1.25, "load": 0.9}]).splitlines() == [
+        "| work | `f4aa7ed` (s) | today (s) | times as fast |",
+        "| --- | ---: | ---: | ---: |",
+        "| walk | 0.300 | 0.050 | 6.00 |",
+        "| step | 1.000 | 1.250 | 0.80 |",
+        "",
+        "Medians of 5 turns on one thread: P, m, load 0.9 to 1.2, 2026-11-27, today's code at `abc`.",
+    ]
+    assert speed_table([]) == "Not measured."
