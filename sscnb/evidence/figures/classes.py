@@ -39,6 +39,7 @@ def _draw_bars(axis: Axes, series: Mapping[str, Sequence[float]], names: Sequenc
         at = np.arange(len(names)) + (i - (len(series) - 1) / 2) * height
         axis.barh(at, np.array(values, dtype=float), height=height, color=COLOURS[i % len(COLOURS)], label=name)
     axis.set_yticks(range(len(names)), names)
+    axis.margins(y=0.02)
 
 
 def image_counts(counts: pd.DataFrame) -> Figure:
@@ -96,6 +97,6 @@ def share_maps(
             square=True,
         )
         axis.tick_params("x", rotation=90 if upright else 0)
-        axis.tick_params("y", rotation=0)
+        axis.tick_params("y", rotation=0, left=axis is axes[0][0])
         axis.set(xlabel=columns, ylabel=rows if axis is axes[0][0] else "", title=title)
     return figure

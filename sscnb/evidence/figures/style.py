@@ -71,7 +71,8 @@ def canvas(
 def legend_below(figure: Figure) -> None:
     """Name what is drawn in the first axes below all of them, and make the figure higher by as much."""
     handles, names = figure.axes[0].get_legend_handles_labels()
-    across = max(1, min(len(names), int(COLUMN / (0.5 + LETTER * max(map(len, names))))))
+    widths = [0.5 + LETTER * len(name) for name in names]
+    across = len(names) if sum(widths) < COLUMN else max(1, int(COLUMN / max(widths)))
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + LINE * 1.1 * -(-len(names) // across))
     figure.legend(handles, names, loc="outside lower center", ncols=across, frameon=False)
