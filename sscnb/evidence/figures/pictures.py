@@ -55,7 +55,10 @@ def picture_grid(
 def _fitted(titles: Sequence[str], side: float) -> list[str]:
     """Break titles into lines no wider than a picture."""
     letters = max(6, int(side / LETTER))
-    return ["\n".join(textwrap.fill(part, letters) for part in title.split("\n")) for title in titles]
+    return [
+        "\n".join(textwrap.fill(part, letters, break_long_words=False) for part in title.split("\n"))
+        for title in titles
+    ]
 
 
 def strip(

@@ -59,6 +59,12 @@ def test_long_titles_are_broken_and_do_not_meet():
     assert all(place.y1 <= figure.bbox.y1 for place in places)
 
 
+def test_no_word_of_a_title_is_broken():
+    titles = ["+ DRS\n+ CDR\n+ ASM w/o RAS", "segmentation"]
+    figure = figures.picture_grid([[IMAGE] * 11], titles)
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["+ DRS\n+ CDR\n+ ASM w/o\nRAS", "segmentation"]
+
+
 def test_a_strip_shows_each_view_of_each_image(photographs):
     dataset, asked = open_dataset(photographs), []
 
