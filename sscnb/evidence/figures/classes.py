@@ -80,7 +80,7 @@ def share_maps(
     cell = min(_CELL, (room / len(panels) - 0.1) / len(names))
     upright = label_width > cell
     height = cell * len(names) + (label_width if upright else LINE) + 3 * LINE
-    figure, axes = canvas(1, len(panels), height, sharey=True, compressed=True)
+    figure, axes = canvas(1, len(panels), height, sharey=True, layout="compressed")
     for axis, (title, shares) in zip(axes[0], panels.items(), strict=True):
         sns.heatmap(
             shares,

@@ -7,6 +7,7 @@ from math import ceil
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from sscnb.datasets import Dataset
@@ -33,11 +34,11 @@ def picture_grid(
     beside = LINE * max((name.count("\n") + 1.5 for name in names), default=0)
     side = min(_WIDEST, (COLUMN - beside) / across - _GAP)
     titles = [_fitted(columns[start : start + across], side) for start in starts] * (len(rows) if lines > 1 else 1)
-    shapes = [max(picture.shape[0] / picture.shape[1] for picture in row) if row else 0 for row in laid]
+    shapes = [max((picture.shape[0] / picture.shape[1] for picture in row), default=0.01) for row in laid]
     above = sum(LINE * (1 + max(title.count("\n") for title in line)) + 0.06 for line in titles if line)
     height = sum(side * shape + _GAP for shape in shapes) + above + _GAP
-    figure, axes = canvas(len(laid), across, height, heights=shapes, compressed=True)
-    figure.get_layout_engine().set(w_pad=_GAP / 2, h_pad=_GAP / 2, wspace=0, hspace=0)
+    layout = ConstrainedLayoutEngine(w_pad=_GAP / 2, h_pad=_GAP / 2, wspace=0, hspace=0, compress=True)
+    figure, axes = canvas(len(laid), across, height, heights=shapes, layout=layout)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)

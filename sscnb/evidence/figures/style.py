@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sscnb.files import replacing
 
@@ -17,15 +18,21 @@ LINE = TYPE * 1.3 / 72  # inches: the height of a line of text
 LETTER = 0.6 * TYPE / 72  # inches: the width of a letter, on average
 ACTIVATION = "inferno"  # perceptually even, readable in grey
 COLOURS = sns.color_palette("colorblind").as_hex()  # of variants, in the order of the ladder
-_SIZES = ("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
 
 
 def use_style() -> None:
     """Set the look of all figures; notebooks call it once."""
     sns.set_theme(style="ticks", context="paper")
-    plt.rcParams.update(dict.fromkeys((*_SIZES, "legend.title_fontsize", "figure.titlesize"), TYPE))
     plt.rcParams.update(
         {
+            "font.size": TYPE,
+            "axes.titlesize": TYPE,
+            "axes.labelsize": TYPE,
+            "xtick.labelsize": TYPE,
+            "ytick.labelsize": TYPE,
+            "legend.fontsize": TYPE,
+            "legend.title_fontsize": TYPE,
+            "figure.titlesize": TYPE,
             "figure.dpi": 160,  # sharp on high-density screens
             "savefig.bbox": "standard",  # nothing is cut off, so that a figure stays as wide as it was drawn
             "axes.spines.top": False,
@@ -46,7 +53,7 @@ def canvas(
     height: float,
     *,
     heights: Sequence[float] | None = None,
-    compressed: bool = False,
+    layout: str | ConstrainedLayoutEngine = "constrained",
     sharey: bool = False,
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure as wide as the book's column, and its axes rows,columns.
@@ -54,7 +61,7 @@ def canvas(
     Args:
         height: of the figure in inches.
         heights: of the rows, relative to each other; absent: all alike.
-        compressed: move axes that keep their aspect, such as pictures, together in the middle.
+        layout: "compressed" moves axes that keep their aspect, such as pictures, together in the middle.
         sharey: give all axes one scale, named at the left alone.
     """
     return plt.subplots(
@@ -62,7 +69,7 @@ def canvas(
         columns,
         figsize=(COLUMN, height),
         squeeze=False,
-        layout="compressed" if compressed else "constrained",
+        layout=layout,
         height_ratios=heights,
         sharey=sharey,
     )
