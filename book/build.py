@@ -51,6 +51,7 @@ def main(run_folder: str, build_folder: str) -> int:
     sources = sorted((ROOT / "notebooks").glob("*.ipynb"))
     for source in sources:  # before the book that is there is removed
         check_current(source, run / "notebooks" / source.name)
+    figures.use_style()
     # From clean: an incremental build hides warnings.
     for folder in (pages, html):
         shutil.rmtree(folder, ignore_errors=True)
@@ -58,7 +59,7 @@ def main(run_folder: str, build_folder: str) -> int:
     (pages / "_config.yml").write_text(configuration(ROOT / "_config.yml"), encoding="utf-8")
     (pages / "notebooks").mkdir()
     for source in sources:
-        shutil.copy(run / "notebooks" / source.name, pages / "notebooks")
+        copy_notebook(run / "notebooks" / source.name, pages / "notebooks" / source.name)
     (pages / "figures").mkdir()
     shown = run_in_words(run)
     for page in pages.glob("*.md"):
@@ -192,12 +193,21 @@ def threshold_part(run: Path) -> str:
     return f'<div class="explorer threshold-explorer"><script type="application/json">{text}</script></div>'
 
 
+def copy_notebook(source: Path, target: Path) -> None:
+    """Copy an executed notebook; the cell with a run's parameters, which papermill added, is not shown."""
+    notebook = nbformat.read(source, 4)
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("remove-cell")
+    nbformat.write(notebook, target)
+
+
 def copy_figure(source: Path, target: Path) -> None:
     """Copy a figure that a notebook saved; where the run has none, because its variants lack it, draw that instead."""
     if source.is_file():
         shutil.copy(source, target)
         return
-    figure, axis = plt.subplots(figsize=(6, 1))
+    figure, ((axis,),) = figures.canvas(1, 1, 0.6)
     axis.axis("off")
     axis.text(0.5, 0.5, "not run: the variants of this run do not include it", ha="center", va="center")
     figures.save(figure, target)

@@ -66,6 +66,14 @@ def test_an_executed_notebook_is_current(build, pair):
     build.check_current(source, executed)
 
 
+def test_the_cell_that_papermill_adds_is_kept_and_not_shown(build, pair):
+    write_notebook(pair[1], executed=True)
+    shown = pair[1].with_name("shown.ipynb")
+    build.copy_notebook(pair[1], shown)
+    tags = [[cell.metadata.get("tags", []) for cell in nbformat.read(path, 4).cells] for path in (pair[1], shown)]
+    assert tags == [[[], ["injected-parameters"], []], [[], ["injected-parameters", "remove-cell"], []]]
+
+
 def test_a_notebook_that_was_not_executed(build, pair):
     assert "is missing" in refusal(build, *pair)
 

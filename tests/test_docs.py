@@ -166,6 +166,30 @@ def test_code_on_a_page_begins_with_its_import_from_the_wing():
         assert wing and wing[1] in ORDER, page.name
 
 
+# ---- code fits the column that it is read in
+
+COLUMNS = 88
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def code_of(path: Path) -> list[str]:
+    """The lines of a page's blocks of code, or of a notebook's cells of code."""
+    if path.suffix == ".md":
+        return [line for block in blocks(path, r"\w+") for line in block.splitlines()]
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [line for cell in cells if cell["cell_type"] == "code" for line in "".join(cell["source"]).splitlines()]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *NOTEBOOKS], ids=lambda path: path.name)
+def test_code_fits_the_column(path):
+    assert [line for line in code_of(path) if len(line) > COLUMNS] == []
+
+
+def test_blocks_of_code_are_found():
+    assert {".venv/bin/python -m sscnb doctor", "make setup"} <= set(code_of(ROOT / "book/scaling.md"))
+    assert len(NOTEBOOKS) == 7 and all(code_of(path) for path in NOTEBOOKS)
+
+
 # ---- code on pages runs, and what is written out is what the package does
 
 

@@ -15,12 +15,15 @@ from sscnb.evidence.figures.overlays import (
     truth,
 )
 from sscnb.evidence.figures.pictures import picture_grid, save_row, strip
-from sscnb.evidence.figures.style import ACTIVATION, COLOURS, save, use_style
+from sscnb.evidence.figures.style import ACTIVATION, COLOURS, COLUMN, TYPE, canvas, save, use_style
 
 __all__ = [
     "ACTIVATION",
     "COLOURS",
+    "COLUMN",
+    "TYPE",
     "at_size",
+    "canvas",
     "class_bars",
     "class_boxes",
     "colour_mask",

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sscnb.evidence.figures.style import COLOURS
+from sscnb.evidence.figures.style import COLOURS, COLUMN, LETTER, LINE, canvas, legend_below
 
-_ROOM_FOR_NUMBERS = 11  # more classes than this make the cells of a map too small
+_CELL = 0.45  # inches, at most, of a map's cells
+_NUMBER = 0.28  # inches, of the smallest cell with room for a number
 
 
 def class_bars(panels: Mapping[str, Mapping[str, Sequence[float]]], names: Sequence[str]) -> Figure:
@@ -22,12 +22,14 @@ def class_bars(panels: Mapping[str, Mapping[str, Sequence[float]]], names: Seque
         names: of the classes, from the top down.
     """
     number = max(len(series) for series in panels.values())
-    size = (1.6 + 4 * len(panels), 0.4 + 0.2 * len(panels) + len(names) * (0.16 + 0.12 * number))
-    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    height = 0.6 + len(names) * (0.1 + 0.1 * max(number, 1))
+    figure, axes = canvas(1, len(panels), height, sharey=True)
     for axis, (label, series) in zip(axes[0], panels.items(), strict=True):
         _draw_bars(axis, series, names)
         axis.set(xlabel=label)
     axes[0][0].invert_yaxis()  # all of them, since they share it
+    if number > 1:
+        legend_below(figure)
     return figure
 
 
@@ -37,8 +39,7 @@ def _draw_bars(axis: Axes, series: Mapping[str, Sequence[float]], names: Sequenc
         at = np.arange(len(names)) + (i - (len(series) - 1) / 2) * height
         axis.barh(at, np.array(values, dtype=float), height=height, color=COLOURS[i % len(COLOURS)], label=name)
     axis.set_yticks(range(len(names)), names)
-    if len(series) > 1:
-        axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
+    axis.margins(y=0.02)
 
 
 def image_counts(counts: pd.DataFrame) -> Figure:
@@ -47,16 +48,17 @@ def image_counts(counts: pd.DataFrame) -> Figure:
     Args:
         counts: one row a class, one column a split.
     """
-    axis = counts.plot.barh(color=COLOURS, width=0.8, figsize=(5.6, 0.8 + 0.22 * len(counts)))
+    figure, ((axis,),) = canvas(1, 1, 0.6 + 0.22 * len(counts))
+    counts.plot.barh(ax=axis, color=COLOURS, width=0.8, legend=False)
     axis.invert_yaxis()
     axis.set(xlabel="images that show the class")
-    axis.legend(frameon=False)
-    return axis.figure
+    legend_below(figure)
+    return figure
 
 
 def class_boxes(values: pd.DataFrame, label: str) -> Figure:
     """Draw one horizontal box a column, a class; NaN is left out. `label` names the values."""
-    figure, axis = plt.subplots(figsize=(5.6, 0.8 + 0.24 * len(values.columns)))
+    figure, ((axis,),) = canvas(1, 1, 0.6 + 0.22 * len(values.columns))
     sns.boxplot(values, orient="h", ax=axis, color=COLOURS[0], fliersize=2, linewidth=0.8)
     axis.set(xlabel=label)
     return figure
@@ -73,15 +75,12 @@ def share_maps(
         rows, columns: what the classes of a map's rows and of its columns are.
         label: of the colours.
     """
-    side, number = 2.2 + 0.24 * len(names), len(panels)
-    figure, axes = plt.subplots(
-        1,
-        number,
-        figsize=((0.4 + 0.85 * number) * side, side),  # the colours' bar takes 0.4
-        sharey=True,
-        squeeze=False,
-        layout="constrained" if number > 1 else None,
-    )
+    label_width = 0.1 + LETTER * max(map(len, names))
+    room = COLUMN - label_width - 2 * LINE - 1  # the colours' bar takes an inch
+    cell = min(_CELL, (room / len(panels) - 0.1) / len(names))
+    upright = label_width > cell
+    height = cell * len(names) + (label_width if upright else LINE) + 3 * LINE
+    figure, axes = canvas(1, len(panels), height, sharey=True, layout="compressed")
     for axis, (title, shares) in zip(axes[0], panels.items(), strict=True):
         sns.heatmap(
             shares,
@@ -89,12 +88,15 @@ def share_maps(
             cmap="crest",
             vmin=0,
             vmax=100,
-            annot=len(names) <= _ROOM_FOR_NUMBERS,
+            annot=cell >= _NUMBER,
             fmt=".0f",
             xticklabels=names,
             yticklabels=names,
             cbar=axis is axes[0][-1],
             cbar_kws={"label": label},
+            square=True,
         )
+        axis.tick_params("x", rotation=90 if upright else 0)
+        axis.tick_params("y", rotation=0, left=axis is axes[0][0])
         axis.set(xlabel=columns, ylabel=rows if axis is axes[0][0] else "", title=title)
     return figure

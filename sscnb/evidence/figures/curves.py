@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sscnb.evidence.figures.style import COLOURS
+from sscnb.evidence.figures.style import COLOURS, canvas, legend_below
 from sscnb.evidence.metrics import describe
 
 NO_LOSS = ("epoch", "seconds", "loss", "gap")  # of what stands in a history, no term of the objective
@@ -18,7 +17,7 @@ _SYMBOLS = {"beta_p": r"$\beta_p$", "beta_a": r"$\beta_a$", "r": "$r$"}
 def loss_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     """Draw each loss over the epochs, one panel a loss, one line a variant."""
     kinds = list(dict.fromkeys(k for h in histories.values() for k in h[0] if k not in NO_LOSS))
-    figure, axes = plt.subplots(1, len(kinds), figsize=(3.1 * len(kinds), 2.6), squeeze=False, layout="constrained")
+    figure, axes = canvas(1, len(kinds), 2.3)
     for axis, kind in zip(axes[0], kinds, strict=True):
         for colour, (name, history) in zip(cycle(COLOURS), histories.items(), strict=False):
             points = [(e["epoch"] + 1, e[kind]) for e in history if kind in e]
@@ -27,7 +26,7 @@ def loss_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
         axis.set(title=describe(f"train_{kind}").title, xlabel="epoch")
         axis.set_ylim(bottom=0)
     if len(histories) > 1:
-        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+        legend_below(figure)
     return figure
 
 
@@ -38,7 +37,7 @@ def gap_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], wanted: f
         histories: of `train_cam`; epochs before the reconstruction counts have no gap.
         wanted: the gap from which on a decoder is said to look at its input.
     """
-    figure, axis = plt.subplots(figsize=(4.6, 2.6), layout="constrained")
+    figure, ((axis,),) = canvas(1, 1, 2.4)
     for colour, (name, history) in zip(cycle(COLOURS), histories.items(), strict=False):
         points = [(e["epoch"] + 1, 100 * e["gap"]) for e in history if "gap" in e]
         if points:
@@ -46,7 +45,7 @@ def gap_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], wanted: f
     axis.axhline(100 * wanted, color="0.5", linestyle="--", linewidth=1)
     axis.set(xlabel="epoch", ylabel=describe("reconstruction/gap").heading)
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(frameon=False)
+        legend_below(figure)
     return figure
 
 
@@ -56,8 +55,8 @@ def threshold_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], fixed:
     The dot marks each curve's best mIoU, which is known only with ground truth; the dashed line the fixed threshold.
     """
     panels = {name: describe(f"seed/{name}").heading for name in ("mIoU", "over", "under")}
-    figure, axes = plt.subplots(1, 3, figsize=(9.4, 2.9), layout="constrained")
-    for axis, (key, title) in zip(axes, panels.items(), strict=True):
+    figure, axes = canvas(1, 3, 2.5)
+    for axis, (key, title) in zip(axes[0], panels.items(), strict=True):
         for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
             x, y = np.array(curve["threshold"]), 100 * np.array(curve[key])
             axis.plot(x, y, color=colour, label=name)
@@ -67,7 +66,7 @@ def threshold_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], fixed:
         axis.set(xlabel="threshold", title=title, xlim=(0, 1))
         axis.set_ylim(bottom=0)
     if len(curves) > 1:
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+        legend_below(figure)
     return figure
 
 
@@ -79,7 +78,7 @@ def sweep_curves(table: pd.DataFrame, column: str) -> Figure:
         column: of the table, whose values are drawn.
     """
     groups = dict(list(table.groupby("parameter", sort=False)))
-    figure, axes = plt.subplots(1, len(groups), figsize=(9, 2.4), sharey=True, squeeze=False)
+    figure, axes = canvas(1, len(groups), 2.3, sharey=True)
     for axis, (parameter, group) in zip(axes[0], groups.items(), strict=True):
         points = group[["value", column]].dropna().astype(float)
         if len(points):
@@ -88,7 +87,6 @@ def sweep_curves(table: pd.DataFrame, column: str) -> Figure:
             axis.text(0.5, 0.5, "not run", ha="center", transform=axis.transAxes)
         axis.set(xlabel=_SYMBOLS[parameter], xscale="linear" if parameter == "r" else "log")
     axes[0][0].set_ylabel(f"seed {describe('seed/mIoU').heading}")
-    figure.tight_layout()
     return figure
 
 
@@ -102,7 +100,7 @@ def premise_curves(table: pd.DataFrame, here: Mapping[str, float], paper_cells: 
         here: `crop`, `epochs` and `clip` of this run, whose point is ringed where it is in the table.
         paper_cells: where the paper's geometry lies; dotted.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.8), layout="constrained")
+    figure, (axes,) = canvas(1, 2, 2.6)
     same = table.groupby(["epochs", "clip"])["crop"].transform("size")
     line, others = table[same == same.max()].sort_values("cells"), table[same < same.max()]
     own = table[(table[list(here)] == pd.Series(here)).all(axis=1)]

@@ -1,9 +1,10 @@
 """Pictures side by side: grids under common titles, strips of a data set's images, rows without titles."""
 
 import os
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import ceil
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -11,38 +12,54 @@ from PIL import Image
 
 from sscnb.datasets import Dataset
 from sscnb.evidence.figures.overlays import at_size
+from sscnb.evidence.figures.style import COLUMN, LETTER, LINE, canvas
 from sscnb.files import replacing
+
+_WIDEST = 2.2  # inches, of a picture, where few stand side by side
+_GAP = 0.03  # inches, between pictures
 
 
 def picture_grid(
-    rows: Sequence[Sequence[np.ndarray]],
-    columns: Sequence[str] = (),
-    names: Sequence[str] = (),
-    *,
-    side: float = 1.55,
+    rows: Sequence[Sequence[np.ndarray]], columns: Sequence[str] = (), names: Sequence[str] = (), *, lines: int = 1
 ) -> Figure:
     """Show rows of pictures under common column titles; `names` stand at the rows' left.
 
     Args:
         rows: of H,W,3 uint8 pictures; a shorter row leaves its last places empty.
-        side: width of one picture in inches.
+        lines: on which a row is laid, one below the other, each under titles of its own.
     """
-    height, width = rows[0][0].shape[:2]
-    shape = (len(rows), max(len(row) for row in rows))
-    size = (shape[1] * side, shape[0] * side * height / width + 0.25)
-    layout = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
-    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout=layout)
+    across = ceil(max(len(row) for row in rows) / lines)
+    starts = range(0, lines * across, across)
+    laid = [row[start : start + across] for row in rows for start in starts]
+    beside = LINE * max((name.count("\n") + 1.5 for name in names), default=0)
+    side = min(_WIDEST, (COLUMN - beside) / across - _GAP)
+    titles = [_fitted(columns[start : start + across], side) for start in starts] * (len(rows) if lines > 1 else 1)
+    shapes = [max((picture.shape[0] / picture.shape[1] for picture in row), default=0.01) for row in laid]
+    above = sum(LINE * (1 + max(title.count("\n") for title in line)) + 0.06 for line in titles if line)
+    height = sum(side * shape + _GAP for shape in shapes) + above + _GAP
+    layout = ConstrainedLayoutEngine(w_pad=_GAP / 2, h_pad=_GAP / 2, wspace=0, hspace=0, compress=True)
+    figure, axes = canvas(len(laid), across, height, heights=shapes, layout=layout)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
-    for line, row in zip(axes, rows, strict=True):
+    for line, row in zip(axes, laid, strict=True):
         for axis, picture in zip(line, row, strict=False):
             axis.imshow(picture)
-    for axis, title in zip(axes[0], columns, strict=False):
-        axis.set_title(title, fontsize="small")
-    for line, name in zip(axes, names, strict=False):
-        line[0].set_ylabel(name, fontsize="small")
+    for line, of_line in zip(axes, titles, strict=False):
+        for axis, title in zip(line, of_line, strict=False):
+            axis.set_title(title, pad=3)
+    for line, name in zip(axes[::lines], names, strict=False):
+        line[0].set_ylabel(name)
     return figure
+
+
+def _fitted(titles: Sequence[str], side: float) -> list[str]:
+    """Break titles into lines no wider than a picture."""
+    letters = max(6, int(side / LETTER))
+    return [
+        "\n".join(textwrap.fill(part, letters, break_long_words=False) for part in title.split("\n"))
+        for title in titles
+    ]
 
 
 def strip(
@@ -51,9 +68,9 @@ def strip(
     views: Mapping[str, Callable[[str, np.ndarray], np.ndarray]],
     names: Sequence[str] = (),
     *,
-    side: float = 1.55,
+    lines: int = 1,
 ) -> Figure:
-    """Show images in rows, one column a view; `names` and `side` are as of `picture_grid`.
+    """Show images in rows, one column a view; `names` and `lines` are as of `picture_grid`.
 
     Args:
         views: by column title, what makes a picture of an image's id and the image (`sscnb.evidence.views`).
@@ -62,7 +79,7 @@ def strip(
     for image_id in ids:
         image = dataset.image(image_id)
         rows.append([view(image_id, image) for view in views.values()])
-    return picture_grid(rows, list(views), names, side=side)
+    return picture_grid(rows, list(views), names, lines=lines)
 
 
 def save_row(pictures: Sequence[np.ndarray], path: str | os.PathLike, *, height: int = 240) -> None:

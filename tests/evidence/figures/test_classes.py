@@ -17,7 +17,7 @@ def test_class_bars():
     assert texts(axis.get_yticklabels()) == ["cow", "dog"] and axis.get_xlabel() == "IoU"
     widths = [[bar.get_width() for bar in bars] for bars in axis.containers]
     assert widths[1] == [0.2, 0.3] and widths[0][0] == 0.1 and np.isnan(widths[0][1])
-    assert texts(axis.get_legend().texts) == ["drs", "ssc"]
+    assert texts(figure.legends[0].texts) == ["drs", "ssc"]
     low, high = axis.get_ylim()
     assert low > high  # the first class is on top
     # The two bars of a class lie side by side, around its name.
@@ -29,13 +29,14 @@ def test_panels_of_bars_share_the_classes():
     figure = figures.class_bars({"IoU": {"drs": [1, 2]}, "boundary IoU": {"drs": [3, 4]}}, ["cow", "dog"])
     assert [axis.get_xlabel() for axis in figure.axes] == ["IoU", "boundary IoU"]
     assert [bar.get_width() for bar in figure.axes[1].containers[0]] == [3, 4]
-    assert all(np.subtract(*axis.get_ylim()) > 0 and axis.get_legend() is None for axis in figure.axes)
+    assert all(np.subtract(*axis.get_ylim()) > 0 for axis in figure.axes) and not figure.legends
 
 
 def test_counts_of_images_have_a_bar_a_split():
     counts = pd.DataFrame({"train": [4, 2], "val": [1, 0]}, index=["cow", "dog"])
-    (axis,) = figures.image_counts(counts).axes
-    assert texts(axis.get_yticklabels()) == ["cow", "dog"] and texts(axis.get_legend().texts) == ["train", "val"]
+    figure = figures.image_counts(counts)
+    (axis,) = figure.axes
+    assert texts(axis.get_yticklabels()) == ["cow", "dog"] and texts(figure.legends[0].texts) == ["train", "val"]
     assert [[bar.get_width() for bar in bars] for bars in axis.containers] == [[4, 2], [1, 0]]
 
 
@@ -68,6 +69,7 @@ def test_maps_side_by_side_have_one_bar_of_colours():
 
 
 def test_many_classes_leave_no_room_for_numbers():
-    names = [str(n) for n in range(12)]
-    figure = figures.share_maps({"": np.eye(12)}, names, rows="a", columns="b", label="%")
-    assert not figure.axes[0].texts
+    names = [str(n) for n in range(20)]
+    maps = {"x": np.eye(20), "y": np.eye(20)}
+    assert not figures.share_maps(maps, names, rows="a", columns="b", label="%").axes[0].texts
+    assert figures.share_maps({"": np.eye(9)}, names[:9], rows="a", columns="b", label="%").axes[0].texts
