@@ -112,7 +112,11 @@ def superpixels() -> Callable[[], object]:
 
 
 WORK: dict[str, Callable[[], Callable[[], object]]] = {
-    **{f"step of {v}, {s} px": lambda v=v, s=s: cam_step(v, s) for s in (176, 320) for v in ("baseline", "drs+cdr", "ssc")},
+    **{
+        f"step of {v}, {side} px": lambda v=v, side=side: cam_step(v, side)
+        for side in (176, 320)
+        for v in ("baseline", "drs+cdr", "ssc")
+    },
     "CAMs of an image, 3 scales": cams,
     "step of the relation network": irn_step,
     "walk, 48x48": lambda: walk(48, 48),
@@ -159,12 +163,13 @@ def ask(server: subprocess.Popen, name: str) -> list[float]:
 def processor_name() -> str:
     cpus = Path("/proc/cpuinfo")
     lines = cpus.read_text().splitlines() if cpus.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
 
 
 def commit(checkout: Path) -> str:
-    done = subprocess.run(["git", "-C", str(checkout), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
-    return done.stdout.strip()
+    command = ["git", "-C", str(checkout), "rev-parse", "--short=12", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 def main() -> None:
@@ -187,14 +192,14 @@ def main() -> None:
         for _ in range(options.repetitions):
             for way, server in servers.items():
                 seconds[way].append(ask(server, name))
-        of_way = {way: [statistics.median(column) for column in zip(*runs, strict=True)] for way, runs in seconds.items()}
         row = {"work": name, "load": round(load, 1), "repetitions": options.repetitions, "processor": processor_name()}
-        row |= {way: round(of_way[way][0], 4) for way in of_way} | {f"processor_{w}": round(of_way[w][1], 4) for w in of_way}
-        row |= {f"commit_{way}": commit(checkout) for way, checkout in checkouts.items()}
+        for way, checkout in checkouts.items():
+            wall, of_process = (statistics.median(column) for column in zip(*seconds[way], strict=True))
+            row |= {way: round(wall, 4), f"processor_{way}": round(of_process, 4), f"commit_{way}": commit(checkout)}
         row |= {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "threads": 1}
         rows.append(row | {"utc": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())})
         times = row["before"] / row["after"]
-        print(f"{name:32} {row['before']:8.3f} s -> {row['after']:8.3f} s  {times:5.2f} times  load {load:.1f}", flush=True)
+        print(f"{name:32} {row['before']:8.3f} s -> {row['after']:8.3f} s  {times:5.2f} times", flush=True)
     for server in servers.values():
         server.terminate()
     if options.write:
