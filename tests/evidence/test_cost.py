@@ -198,7 +198,8 @@ def test_straightforward_version_has_our_losses_and_gradients(preset, steps):
         torch.manual_seed(0)
         batch = example_batch(2, 48, 5)
         batch["labels"] = torch.tensor([[1.0, 0, 1, 0, 0], [0, 0, 0, 0, 1]])
-        objective = build(config, variant, 5).train()
+        # In double precision: in float32 a value next to 0 may lie on the other side of a ReLU, as machines differ.
+        batch["image"], objective = batch["image"].double(), build(config, variant, 5).double().train()
         losses = objective(batch, config.modulation.warmup_epochs)
         losses["loss"].backward()
         trained = [p for g in build_optimizers(objective, config) for q in g.param_groups for p in q["params"]]
@@ -209,7 +210,7 @@ def test_straightforward_version_has_our_losses_and_gradients(preset, steps):
         assert torch.allclose(ours[name], plain[name], rtol=1e-5), name
     assert len(our_gradients) == len(plain_gradients) and len(our_gradients) > 60
     for mine, theirs in zip(our_gradients, plain_gradients, strict=True):
-        assert (mine - theirs).norm() <= 1e-3 * theirs.norm() + 1e-7
+        assert (mine - theirs).norm() <= 1e-5 * theirs.norm() + 1e-7
 
 
 def test_prepared_step_trains_and_is_reproducible():
