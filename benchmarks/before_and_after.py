@@ -197,9 +197,9 @@ def main() -> None:
             wall, of_process = (statistics.median(column) for column in zip(*seconds[way], strict=True))
             row |= {way: round(wall, 4), f"processor_{way}": round(of_process, 4), f"commit_{way}": commit(checkout)}
         row |= {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "threads": 1}
+        row |= {"metric": "speed-up", "value": round(row["before"] / row["after"], 3)}
         rows.append(row | {"utc": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())})
-        times = row["before"] / row["after"]
-        print(f"{name:32} {row['before']:8.3f} s -> {row['after']:8.3f} s  {times:5.2f} times", flush=True)
+        print(f"{name:32} {row['before']:8.3f} s -> {row['after']:8.3f} s  {row['value']:5.2f} times", flush=True)
     for server in servers.values():
         server.terminate()
     if options.write:

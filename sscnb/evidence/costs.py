@@ -56,10 +56,7 @@ def speed_table(rows: Rows) -> str:
     if not rows:
         return "Not measured."
     of = rows[0]
-    lines = []
-    for row in rows:
-        before, after = row["before"], row["after"]
-        lines.append([row["work"], f"{before:.3f}", f"{after:.3f}", f"{before / after:.2f}"])
+    lines = [[row["work"], f"{row['before']:.3f}", f"{row['after']:.3f}", f"{row['value']:.2f}"] for row in rows]
     loads = [row["load"] for row in rows]
     about = (
         f"Medians of {of['repetitions']} turns on one thread: {of['processor']}, {of['machine']}, load {min(loads)} to "
