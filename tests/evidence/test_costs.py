@@ -42,7 +42,8 @@ def test_quantities_and_settings_have_their_own_tables():
 
 def test_before_stands_beside_after():
     one = {"work": "walk", "before": 0.3, "after": 0.05, "value": 6, "load": 1.2, "repetitions": 5}
-    one |= {"processor": "P", "machine": "m", "utc": "2026-11-27T00:00", "commit_before": "f4aa7ed12345", "commit_after": "abc"}
+    one |= {"processor": "P", "machine": "m", "utc": "2026-11-27T00:00"}
+    one |= {"commit_before": "f4aa7ed12345", "commit_after": "abc"}
     other = one | {"work": "step", "before": 1, "after": 1.25, "value": 0.8, "load": 0.9}
     assert speed_table([one, other]).splitlines() == [
         "| work | `f4aa7ed` (s) | today (s) | times as fast |",
