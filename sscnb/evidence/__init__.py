@@ -4,7 +4,7 @@ from sscnb.evidence import comparison, figures, paper, selection, shares, views
 from sscnb.evidence.again import commands_text
 from sscnb.evidence.claims import claims_table
 from sscnb.evidence.cost import example_batch, measure_step, prepare_step
-from sscnb.evidence.costs import cost_table, speed_table
+from sscnb.evidence.cost_tables import cost_table, speed_table
 from sscnb.evidence.effects import effects_table, sweep_table
 from sscnb.evidence.explorer import write_explorer
 from sscnb.evidence.figures import overlay_mask

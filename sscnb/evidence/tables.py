@@ -11,7 +11,7 @@ import pandas as pd
 from torch import nn
 
 from sscnb.evidence import paper
-from sscnb.evidence.costs import memory_table
+from sscnb.evidence.cost_tables import memory_table
 from sscnb.evidence.metrics import describe
 from sscnb.evidence.report import NOT_RUN, by_rule, ladder_table, markdown_table, one_kind, own_split, value_text
 from sscnb.method import ReconstructionNet
