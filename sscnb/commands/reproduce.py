@@ -7,6 +7,8 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,9 @@ def reproduce_run(
     _, conflicts = look(run)
     if conflicts:
         raise UserError("\n".join(conflicts))
+    check_executor(rest)
+    if dry_run:
+        print_plan(run)
     root = project_root()
     settings = {
         "preset": run.config.preset,
@@ -61,16 +66,41 @@ def reproduce_run(
         raise KeyboardInterrupt("terminated" if code in (-signal.SIGTERM, 143) else "interrupted")
     if code:
         raise UserError(f"a step failed; its message is above, and a failed notebook is kept in {run.folder / 'logs'}.")
-    if dry_run:
-        from sscnb.evidence import plan_of_run, plan_text
-
-        print(f"\nAll that preset {run.config.preset} runs here, done or not:\n\n{plan_text(plan_of_run(run))}")
-    else:
+    if not dry_run:
         page = Path(settings["build_dir"]) / "html/index.html"
         check_there(run, root, page if book else None)
         if book:
             print(page)
     return 0
+
+
+def print_plan(run: Run) -> None:
+    """Print what a run's preset runs, and what it takes."""
+    from sscnb.evidence import images_of_run, plan_of_run, plan_text
+
+    images = images_of_run(run)
+    print("Counting the operations of a step of each network: a minute or more.", file=sys.stderr, flush=True)
+    text = plan_text(plan_of_run(run))
+    learns = f"{images.train:,} images to learn from and {images.val:,} of {run.config.data.val_split}"
+    print(f"All that preset {run.config.preset} runs here, on {learns}, done or not:\n\n{text}\n")
+    print("The jobs that are left, as Snakemake sees them:\n", flush=True)
+
+
+def check_executor(rest: Sequence[str]) -> None:
+    """Look for the plugin of the executor that Snakemake's options name.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    for option, after in pairwise([*rest, ""]):
+        option, name = option.partition("=")[::2] if "=" in option else (option, after)
+        plugin = f"snakemake-executor-plugin-{name}"
+        inbuilt = name in ("local", "dryrun", "touch")
+        if option in ("--executor", "-e") and not inbuilt and find_spec(plugin.replace("-", "_")) is None:
+            raise UserError(
+                f"executor {name!r} is a plugin of Snakemake that is not here. Install it with "
+                f"'{sys.executable} -m pip install {plugin}', or leave --executor out to run on this machine."
+            )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from sscnb.evidence.figures import overlay_mask
 from sscnb.evidence.hours import check_table, plan_table, plan_text
 from sscnb.evidence.memory import estimate_step
 from sscnb.evidence.metrics import METRICS, titled, values_table
-from sscnb.evidence.plan import plan_of_run
+from sscnb.evidence.plan import images_of_run, plan_of_run
 from sscnb.evidence.premise import premise_table
 from sscnb.evidence.report import (
     describe_rows,
@@ -40,6 +40,7 @@ __all__ = [
     "example_batch",
     "figures",
     "frontier_table",
+    "images_of_run",
     "in_words",
     "keep_rows",
     "ladder_table",

@@ -12,7 +12,7 @@ from sscnb.evidence.report import NOT_RUN, markdown_table
 Rows = Sequence[dict[str, Any]]
 Span = tuple[float, float]
 
-# TFLOP/s from low to high, on GPUs of 24 GB. Assumed, not measured: a quarter to two fifths of what the data sheets of
+# TFLOP/s from low to high, on GPUs of 24 GB. Assumed, not measured: a sixth to two fifths of what the data sheets of
 # such cards (A10, RTX 3090, RTX 4090) print, 31 to 83 in float32, 36 to 83 in TF32, 71 to 165 in two bytes.
 SUSTAINED = {"no": (8.0, 25.0), "tf32": (12.0, 35.0), "bf16": (20.0, 60.0), "fp16": (20.0, 60.0)}
 # What trainings and inferences came to on two cores: small networks on photographs (book/results/voc_animals.json),
@@ -136,7 +136,7 @@ def _assumption() -> str:
     return (
         "TFLOP: operations of convolutions and matrix products, of a training step or an image. GiB: a training step, "
         "counted without a CUDA context. Hours are an estimate, of all networks of the line one after the other: "
-        f"operations at an assumed {', '.join(rates)} TFLOP/s on the GPU, a quarter to two fifths of what the data "
+        f"operations at an assumed {', '.join(rates)} TFLOP/s on the GPU, a sixth to two fifths of what the data "
         f"sheets of A10, RTX 3090 and RTX 4090 promise, and at {low:g} to {high:g} on two cores, as was "
         "measured. Loading images, the dense CRF and measuring come on top."
     )

@@ -67,17 +67,25 @@ def plan_of_run(run: Run) -> list[dict[str, Any]]:
     Raises:
         UserError: the data set lacks the split to learn from.
     """
+    dataset = None if run.config.data.source == "scenes" else open_dataset(run.data_root)
+    return plan_rows(run.config, images_of_run(run), segmentation_sources(run.config, dataset))
+
+
+def images_of_run(run: Run) -> Images:
+    """Return what a run learns from and predicts.
+
+    Raises:
+        UserError: the data set lacks the split to learn from.
+    """
     data = run.config.data
     if data.source == "scenes":
         scenes = data.scenes
-        images = Images(scenes.train, scenes.val, len(CLASSES), (scenes.size, scenes.size))
-        return plan_rows(run.config, images, segmentation_sources(run.config, None))
+        return Images(scenes.train, scenes.val, len(CLASSES), (scenes.size, scenes.size))
     dataset = open_dataset(run.data_root)
     listed = subset_splits(data.subset) if data.subset else {}
     train = listed.get(data.train_split) or dataset.ids(data.train_split)
     val = listed.get(data.val_split) or (dataset.ids(data.val_split) if data.val_split in dataset.splits else train)
-    images = Images(len(train), len(val), len(dataset.classes), image_size(dataset.image_path(train[0])))
-    return plan_rows(run.config, images, segmentation_sources(run.config, dataset))
+    return Images(len(train), len(val), len(dataset.classes), image_size(dataset.image_path(train[0])))
 
 
 def _steps(images: int, batch: int, epochs: int) -> tuple[int, int]:

@@ -261,7 +261,15 @@ def test_reproduce_says_what_would_run(tmp_path):
     assert f"{tmp_path}/run/irn/drs/seed3/dense/evaluation/results.json" in said  # the only variant is refined
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("CAM network")]
     assert line.split()[2:7] == ["drs", "1", "3", "steps", "of"] and "Hours are an estimate" in done.stdout
+    assert "on 24 images to learn from and 8 of val" in done.stdout
+    assert done.stdout.index("CAM network") < done.stdout.index("as Snakemake sees them")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("options", [("--executor", "nonesuch"), ("--executor=nonesuch",)])
+def test_an_executor_that_is_not_installed_is_named_with_its_package(capsys, tmp_path, options):
+    text = refused(capsys, "reproduce", "--preset", "tiny", "--run-dir", tmp_path / "run", *options)
+    assert "pip install snakemake-executor-plugin-nonesuch" in text and not (tmp_path / "run").exists()
 
 
 def test_a_run_folder_goes_on_with_its_own_preset(tmp_path):
