@@ -67,7 +67,9 @@ endif
 	  echo "Setting up .venv (several minutes and some GB, once)"; \
 	  "$(PYTHON)" -m venv --clear .venv && echo "$(PYTHON)" > .venv/.python; \
 	fi
+	@echo "1 of 2: packages, without a word for minutes"
 	@$(PIP_INSTALL) --quiet -e '.[book,coco,test]'
+	@echo "2 of 2: the dense CRF, built from source where there is a C++ compiler"
 	@if ! { c++ --version || g++ --version || clang++ --version; } >/dev/null 2>&1; then \
 	  echo "Dense CRF not installed: no C++ compiler here." $(NO_CRF); \
 	elif ! $(PIP_INSTALL) -e '.[crf]' > .venv/crf.log 2>&1; then \

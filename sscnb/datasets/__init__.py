@@ -1,6 +1,6 @@
 """One data format: VOC-layout folders, how VOC and COCO become one, and what happens to an image before a network."""
 
-from sscnb.datasets.checks import check_images
+from sscnb.datasets.checks import check_images, misspelt
 from sscnb.datasets.coco import prepare_coco
 from sscnb.datasets.colour import change_colours
 from sscnb.datasets.crops import augment_area
@@ -38,6 +38,7 @@ __all__ = [
     "label_files",
     "link_subset",
     "mask_files",
+    "misspelt",
     "open_dataset",
     "prepare_coco",
     "prepare_voc",

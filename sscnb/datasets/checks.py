@@ -1,7 +1,8 @@
 """Look at every file of a data set once, before anything is trained on it."""
 
+import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,6 +19,29 @@ from sscnb.errors import UserError, refusal
 MOST_DENIED = 0.05
 # A mask may well show nothing: COCO's crowds are labels, and 255 in the mask.
 MOST_EMPTY = 0.5
+FEW = 0.2  # of the images that a class of nearly the same name has: so few may be a slip of the pen
+
+
+def misspelt(images: Mapping[str, int]) -> list[str]:
+    """Return a sentence for each class that may be another one's name with a slip in it.
+
+    Args:
+        images: how many show each class.
+
+    Example:
+        >>> misspelt({"cow": 9, "cowe": 1, "sheep": 10})
+        ["class 'cowe' has 1 image and 'cow' has 9: is it the same class? Look into labels.csv."]
+    """
+    doubts = []
+    for name, count in images.items():
+        others = [other for other, number in images.items() if count <= FEW * number]
+        for other in difflib.get_close_matches(name, others, n=1, cutoff=0.8):
+            plural = "" if count == 1 else "s"
+            doubts.append(
+                f"class {name!r} has {count} image{plural} and {other!r} has {images[other]}: is it the same class? "
+                "Look into labels.csv."
+            )
+    return doubts
 
 
 @dataclass(frozen=True)

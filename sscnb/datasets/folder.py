@@ -80,7 +80,8 @@ class Dataset:
         source = "labels.csv" if self._without_lists else "the split"
         spaces = " Spaces are part of an id: a line of a split is one id and nothing else." if " " in image_id else ""
         raise UserError(
-            f"{self.root / self.image_folder} has no image for id {image_id!r} (expected {image_id}.jpg). "
+            f"{(self.root / self.image_folder).resolve()} has no image for id {image_id!r} (expected {image_id}.jpg, "
+            ".jpeg, .png or .webp). "
             f"Add the file or take the id out of {source}; an id is a file's name without its suffix." + spaces
         )
 

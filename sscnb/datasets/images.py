@@ -17,7 +17,7 @@ from PIL import Image
 
 from sscnb.errors import UserError, refusal
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG", ".WEBP")
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)  # what PIL raises
 # Of an image of a data set. Stages hold maps of it at full size, a float for each class: at 20 classes 2 GB.
 MAX_PIXELS = 25_000_000

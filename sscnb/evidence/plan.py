@@ -75,7 +75,7 @@ def images_of_run(run: Run) -> Images:
     """Return what a run learns from and predicts.
 
     Raises:
-        UserError: the data set lacks the split to learn from.
+        UserError: the data set lacks the split to learn from, or an image of it.
     """
     data = run.config.data
     if data.source == "scenes":
@@ -85,6 +85,8 @@ def images_of_run(run: Run) -> Images:
     listed = subset_splits(data.subset) if data.subset else {}
     train = listed.get(data.train_split) or dataset.ids(data.train_split)
     val = listed.get(data.val_split) or (dataset.ids(data.val_split) if data.val_split in dataset.splits else train)
+    for image_id in train:
+        dataset.image_path(image_id)
     return Images(len(train), len(val), len(dataset.classes), image_size(dataset.image_path(train[0])))
 
 

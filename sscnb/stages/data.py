@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
-from sscnb.datasets import Dataset, check_images, link_subset
+from sscnb.datasets import Dataset, check_images, link_subset, misspelt
 from sscnb.datasets.scenes import scene_files, write_scenes
 from sscnb.files import made_again, user_path
 from sscnb.locks import locks_given_back
@@ -41,6 +42,10 @@ def prepare_data(run: Run) -> Result:
     check_images(dataset, everything, masks=True)
     content, _ = run.content(dataset)
     counts = {split: np.sum([dataset.labels(i) for i in ids], axis=0).tolist() for split, ids in splits.items()}
+    learned = dict(zip(dataset.classes, map(int, counts[data.train_split]), strict=True))
+    tqdm.write(f"images of each class: {', '.join(f'{name} {n}' for name, n in learned.items())}")
+    for doubt in misspelt(learned):
+        tqdm.write(f"note: {doubt}")
     sizes = {f"images/{split}": len(ids) for split, ids in splits.items()}
     made = [folder / name for name in scene_files(data.scenes)] if data.source == "scenes" else [folder]
     return stage.finish(sizes, files=made, counts=counts, classes=list(dataset.classes), content=content)
