@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from readme_parts import readme_parts
 
+from sscnb.evidence import reference_rows
 from sscnb.stages import open_run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,6 +17,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_what_it_says_of_results_is_made_of_the_rows_that_are_kept(name):
     shown = README.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0].strip()
     assert shown == readme_parts()[name].strip()
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/limits.md"])
+def test_where_the_photographs_baseline_stands_is_what_the_rows_say(page):
+    rows = [row for row in reference_rows()["VOC photographs"] if row.get("variant") == "baseline"]
+    over, under = (next(row["value"] for row in rows if row["metric"] == f"seed/{name}") for name in ("over", "under"))
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    assert f"over-activation {100 * over:.1f} %, under-activation {100 * under:.1f} %" in text
 
 
 def test_the_first_screen_has_a_sentence_a_picture_and_two_commands():

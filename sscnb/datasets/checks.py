@@ -30,16 +30,16 @@ def misspelt(images: Mapping[str, int]) -> list[str]:
 
     Example:
         >>> misspelt({"cow": 9, "cowe": 1, "sheep": 10})
-        ["class 'cowe' has 1 image and 'cow' has 9: is it the same class? Look into labels.csv."]
+        ["class 'cowe' has 1 image and 'cow' has 9: is it the same class? Look at its labels."]
     """
     doubts = []
     for name, count in images.items():
-        others = [other for other, number in images.items() if count <= FEW * number]
+        others = [other for other, number in images.items() if 0 < count <= FEW * number]
         for other in difflib.get_close_matches(name, others, n=1, cutoff=0.8):
             plural = "" if count == 1 else "s"
             doubts.append(
                 f"class {name!r} has {count} image{plural} and {other!r} has {images[other]}: is it the same class? "
-                "Look into labels.csv."
+                "Look at its labels."
             )
     return doubts
 

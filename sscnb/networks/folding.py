@@ -26,7 +26,7 @@ def fold_frozen(net: nn.Module) -> None:
     for _, (_, convolution), (_, norm) in _pairs(net):
         # Set on the modules themselves: a module around both would change the names of their parameters.
         setattr(convolution, "forward", partial(_convolve_and_normalise, convolution, norm))  # noqa: B010
-        setattr(norm, "forward", partial(_activate, norm))  # noqa: B010
+        setattr(norm, "forward", _activation(norm).forward)  # noqa: B010
 
 
 def _convolve_and_normalise(convolution: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
@@ -40,10 +40,6 @@ def _convolve_and_normalise(convolution: nn.Conv2d, norm: nn.BatchNorm2d, x: Ten
 
         x = pad_same(x, list(convolution.kernel_size), list(convolution.stride), list(convolution.dilation))
     return convolution._conv_forward(x, convolution.weight * scale.view(-1, 1, 1, 1), shift)
-
-
-def _activate(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    return _activation(norm)(x)
 
 
 def _activation(norm: nn.BatchNorm2d) -> nn.Module:

@@ -17,8 +17,8 @@ from sscnb.errors import UserError, nearest
 from sscnb.refinement.affinity import affinities, described, fitting, pair_offsets
 
 Product = Callable[[Tensor], Tensor]
-# Cells of the map. On a processor (one thread, two classes) diagonals are 7 times as fast as shifts at 48x48, 1.7 times
-# at 94x125, and as fast at 160x160; beyond they would only take more memory.
+# Cells of the map. On a processor diagonals are faster than shifts (book/results/speed.json), for two classes about as
+# fast at 160x160; beyond they would only take more memory.
 DIAGONALS_UP_TO = 160 * 160
 
 
