@@ -1,6 +1,7 @@
 """Stages of chapter 1: the data set and its superpixels."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,10 @@ def prepare_data(run: Run) -> Result:
     content, _ = run.content(dataset)
     counts = {split: np.sum([dataset.labels(i) for i in ids], axis=0).tolist() for split, ids in splits.items()}
     learned = dict(zip(dataset.classes, map(int, counts[data.train_split]), strict=True))
-    tqdm.write(f"images of each class: {', '.join(f'{name} {n}' for name, n in learned.items())}")
+    shown = ", ".join(f"{name} {n}" for name, n in learned.items())
+    tqdm.write(f"images of each class: {shown}", file=sys.stderr)  # as progress: results alone are printed
     for doubt in misspelt(learned):
-        tqdm.write(f"note: {doubt}")
+        tqdm.write(f"note: {doubt}", file=sys.stderr)
     sizes = {f"images/{split}": len(ids) for split, ids in splits.items()}
     made = [folder / name for name in scene_files(data.scenes)] if data.source == "scenes" else [folder]
     return stage.finish(sizes, files=made, counts=counts, classes=list(dataset.classes), content=content)

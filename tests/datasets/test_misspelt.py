@@ -29,5 +29,5 @@ def test_data_preparation_says_so(photographs, tmp_path, capsys):
     for name in ("ImageSets", "SegmentationClass"):
         (photographs / name).rename(photographs / f"no_{name}")
     prepare_data(open_run("folder", str(tmp_path / "run"), str(photographs), 0, {}))
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "images of each class: disc 5, disck 1" in said and "note: class 'disck' has 1 image" in said
