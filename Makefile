@@ -35,7 +35,7 @@ book: setup
 	.venv/bin/python -m sscnb reproduce $(if $(PRESET),--preset "$(PRESET)") --run-dir "$(RUN)" --book "$$@"
 
 test: setup
-	@.venv/bin/python -m pytest -n 2 --dist loadgroup
+	@.venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 campaign: setup
 	@PYTHONPATH=tests OMP_NUM_THREADS=1 .venv/bin/python -m campaign

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sscnb.settings import load_config
 from sscnb.datasets import open_dataset
-from sscnb.settings import long_trunk, refined_variants, segmentation_sources
+from sscnb.settings import long_trunk, predicted_splits, refined_variants, segmentation_sources
 
 ROOT = Path(workflow.basedir)
 RUN = Path(config["run_dir"])
@@ -49,12 +49,16 @@ PSEUDO = [
     for seed in SETTINGS.seeds
 ]
 LEARNED = f"{RUN}/segmentation/{SETTINGS.segmentation.backbone}"
-SOURCES = segmentation_sources(SETTINGS, open_dataset(config["data_root"]) if config["data_root"] else None)
+DATASET = open_dataset(config["data_root"]) if config["data_root"] else None
+# The split that is kept back, and the one whose seeds are measured where that is another.
+MEASURED = ["evaluation", *(f"evaluation_{split}" for split in predicted_splits(SETTINGS, DATASET)[1:])]
 SEGMENTATION = [
-    f"{LEARNED}/{source}/seed{seed}/evaluation/results.json"
-    for source in SOURCES
+    f"{LEARNED}/{source}/seed{seed}/{evaluation}/results.json"
+    for source in segmentation_sources(SETTINGS, DATASET)
     for seed in SETTINGS.seeds
+    for evaluation in MEASURED
 ]
+SEGMENT = "segmentation predictions segmentation_eval" + " train_predictions train_eval" * (len(MEASURED) - 1)
 
 
 def begins_with(wildcards):
@@ -125,25 +129,25 @@ rule masks:
         ancient(f"{RUN}/cam/{{variant}}/seed{{seed}}/seeds/results.json"),
     output:
         f"{RUN}/irn/{{variant}}/seed{{seed}}/{CRF}/evaluation/results.json",
-        f"{LEARNED}/{{variant}}/seed{{seed}}/evaluation/results.json",
+        *(f"{LEARNED}/{{variant}}/seed{{seed}}/{evaluation}/results.json" for evaluation in MEASURED),
     threads: THREADS
     resources:
         gpu=GPU,
     shell:
-        f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run ir_labels irn pseudo pseudo_eval segmentation predictions"
-        f" segmentation_eval {OPTIONS} --variant {{wildcards.variant:q}} --seed {{wildcards.seed}}"
+        f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run ir_labels irn pseudo pseudo_eval {SEGMENT}"
+        f" {OPTIONS} --variant {{wildcards.variant:q}} --seed {{wildcards.seed}}"
 
 
 rule from_true_masks:
     input:
         ancient(DATA[0]),
     output:
-        f"{LEARNED}/truth/seed{{seed}}/evaluation/results.json",
+        *(f"{LEARNED}/truth/seed{{seed}}/{evaluation}/results.json" for evaluation in MEASURED),
     threads: THREADS
     resources:
         gpu=GPU,
     shell:
-        f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run segmentation predictions segmentation_eval {OPTIONS}"
+        f"OMP_NUM_THREADS={{threads}} {PYTHON} -m sscnb run {SEGMENT} {OPTIONS}"
         " --source truth --seed {wildcards.seed}"
 
 

@@ -24,7 +24,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 # A conda match spec with bounds as we write them: a name, then comparisons joined by commas and no spaces among them.
 BOUND = r"(?:>=|<)\d+(?:\.\d+)*"
 CONDA_SPEC = re.compile(rf"(?P<name>[a-z0-9][a-z0-9._-]*)(?: (?P<bounds>{BOUND}(?:,{BOUND})*))?")
-PYTEST = "-m pytest -n 2 --dist loadgroup"
+PYTEST = "-m pytest -n 2 --dist loadgroup --no-loadscope-reorder"
 CONDA_NAMES = {"pytorch-cpu": "torch", "py-opencv": "opencv-python-headless"}
 
 
@@ -290,6 +290,11 @@ def test_workflows_call_the_same_commands(name, commands):
     assert [step["run"] for step in steps if "run" in step] == commands
     for step in steps:
         assert "run" in step or re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
+
+
+def test_several_processes_know_which_tests_belong_together(request):
+    alone = not hasattr(request.config, "workerinput")
+    assert alone or request.node.nodeid.endswith(f"@{Path(__file__)}")  # else each builds the book for itself
 
 
 def test_citation_names_this_version_and_the_paper():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sscnb.stages import Run
 
 STAGES: tuple[str, ...] = ("data", "superpixels", "cam", "cams", "seeds", "ir_labels", "irn", "pseudo", "pseudo_eval")
-STAGES += ("segmentation", "predictions", "segmentation_eval")
+STAGES += ("segmentation", "predictions", "segmentation_eval", "train_predictions", "train_eval")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,15 +5,16 @@ from typing import Any, NamedTuple
 from sscnb.datasets import image_size, open_dataset, subset_splits
 from sscnb.datasets.scenes import CLASSES
 from sscnb.evidence import operations as count
-from sscnb.settings import Config, long_trunk, refined_variants, segmentation_sources
+from sscnb.settings import Config, long_trunk, predicted_splits, refined_variants, segmentation_sources
 from sscnb.stages import Run
 
 
 class Images(NamedTuple):
-    """What steps and operations depend on: how many images to learn from and to predict, classes, H,W of an image."""
+    """What steps and operations depend on: how many images, classes, H,W of an image."""
 
-    train: int
-    val: int
+    train: int  # to learn from
+    val: int  # kept back
+    predicted: int  # by segmentation networks: those kept back, and those whose seeds are measured
     classes: int
     size: tuple[int, int]
 
@@ -57,7 +58,7 @@ def plan_rows(config: Config, images: Images, sources: list[str]) -> list[dict[s
     row("segmentation", step, of, times, number, batch=batch, precision=seg.precision)
     tested = "tf32" if seg.precision == "tf32" else "no"  # inference is in float32 even where training is not
     step = count.predicted_image(config, images.classes, images.size)
-    row("predictions", step, of, images.val, number, precision=tested)
+    row("predictions", step, of, images.predicted, number, precision=tested)
     return [{"preset": config.preset, **found} for found in rows]
 
 
@@ -80,14 +81,18 @@ def images_of_run(run: Run) -> Images:
     data = run.config.data
     if data.source == "scenes":
         scenes = data.scenes
-        return Images(scenes.train, scenes.val, len(CLASSES), (scenes.size, scenes.size))
+        return Images(scenes.train, scenes.val, scenes.train + scenes.val, len(CLASSES), (scenes.size, scenes.size))
     dataset = open_dataset(run.data_root)
     listed = subset_splits(data.subset) if data.subset else {}
-    train = listed.get(data.train_split) or dataset.ids(data.train_split)
-    val = listed.get(data.val_split) or (dataset.ids(data.val_split) if data.val_split in dataset.splits else train)
+
+    def ids(split: str) -> list[str]:
+        return listed.get(split) or dataset.ids(split)
+
+    train, predicted = ids(data.train_split), [len(ids(split)) for split in predicted_splits(run.config, dataset)]
     for image_id in train:
         dataset.image_path(image_id)
-    return Images(len(train), len(val), len(dataset.classes), image_size(dataset.image_path(train[0])))
+    size = image_size(dataset.image_path(train[0]))
+    return Images(len(train), predicted[0], sum(predicted), len(dataset.classes), size)
 
 
 def _steps(images: int, batch: int, epochs: int) -> tuple[int, int]:

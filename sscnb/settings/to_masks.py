@@ -126,6 +126,7 @@ class SegmentationSettings:
     contour: Literal["labels", "pasted"] = "labels"
     contour_weight: NonNegative = 0.2  # by how much (release)
     # Inference.
+    on_train: bool = True  # predict the images whose seeds are measured too, and not only those kept back
     test_size: Side = 512  # images are resized to a square of this side (release); 0 keeps their own size
     test_scales: Factors = (0.5, 0.75, 1.0, 1.25, 1.5)  # release
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"  # of the scaled images (release); or "bicubic"

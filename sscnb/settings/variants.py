@@ -121,6 +121,20 @@ def segmentation_sources(config: Config, dataset: Dataset | None) -> list[str]:
     return [*refined_variants(config), *(["truth"] if masks else [])]
 
 
+def predicted_splits(config: Config, dataset: Dataset | None) -> list[str]:
+    """Return the splits that segmentation networks predict: the one kept back, and the one whose seeds are measured.
+
+    Where no split is kept back, the training split stands in for it. The second is left out where it is the same, and
+    where `segmentation.on_train` says so.
+
+    Args:
+        dataset: as of `segmentation_sources`.
+    """
+    data = config.data
+    kept_back = data.val_split if dataset is None or data.val_split in dataset.splits else data.train_split
+    return list(dict.fromkeys((kept_back, data.seed_split)))[: 1 + config.segmentation.on_train]
+
+
 # Fig. 7, one parameter at a time around the full method; r is the paper's, in pixels of a 256-pixel grid.
 SWEEPS: dict[str, tuple[float, ...]] = {
     "beta_p": (0.1, 0.5, 1, 2, 5),

@@ -6,7 +6,13 @@ from sscnb.stages.data import make_superpixels, prepare_data
 from sscnb.stages.irn import build_relations, load_irn, make_ir_labels, resized, train_irn
 from sscnb.stages.modulation import modulate, modulation_lift
 from sscnb.stages.notebook import begin
-from sscnb.stages.predictions import evaluate_segmentation, predict_split, read_prediction
+from sscnb.stages.predictions import (
+    evaluate_segmentation,
+    evaluate_train,
+    predict_split,
+    predict_train,
+    read_prediction,
+)
 from sscnb.stages.provenance import project_root, provenance, stamp_code
 from sscnb.stages.pseudo import evaluate_pseudo_masks, load_confidence, load_walk, make_pseudo_masks, walk
 from sscnb.stages.reconstruction import class_contribution, decoder_input, rebuild_image
@@ -31,6 +37,7 @@ __all__ = [
     "evaluate_pseudo_masks",
     "evaluate_seeds",
     "evaluate_segmentation",
+    "evaluate_train",
     "infer_cams",
     "load_cam_net",
     "load_cams",
@@ -49,6 +56,7 @@ __all__ = [
     "modulation_lift",
     "open_run",
     "predict_split",
+    "predict_train",
     "prepare_data",
     "project_root",
     "provenance",

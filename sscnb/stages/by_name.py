@@ -7,11 +7,11 @@ the same settings, and returns what it wrote into `results.json`.
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from sscnb.settings import refined_variants, segmentation_sources
+from sscnb.settings import predicted_splits, refined_variants, segmentation_sources
 from sscnb.stages.cam import infer_cams, train_cam
 from sscnb.stages.data import make_superpixels, prepare_data
 from sscnb.stages.irn import make_ir_labels, train_irn
-from sscnb.stages.predictions import evaluate_segmentation, predict_split
+from sscnb.stages.predictions import evaluate_segmentation, evaluate_train, predict_split, predict_train
 from sscnb.stages.pseudo import evaluate_pseudo_masks, make_pseudo_masks
 from sscnb.stages.run import Run, only_looking
 from sscnb.stages.seeds import evaluate_seeds
@@ -33,6 +33,8 @@ SOURCE_STAGES: dict[str, Callable[..., Result]] = {
     "predictions": predict_split,
     "segmentation_eval": evaluate_segmentation,
 }
+ON_TRAIN: dict[str, Callable[..., Result]] = {"train_predictions": predict_train, "train_eval": evaluate_train}
+SOURCE_STAGES |= ON_TRAIN
 
 
 def planned(run: Run) -> Iterator[tuple[str, Callable[..., Result]]]:
@@ -47,8 +49,11 @@ def planned(run: Run) -> Iterator[tuple[str, Callable[..., Result]]]:
         for variant in refined_variants(run.config):
             for name, stage in REFINING_STAGES.items():
                 yield f"{name} of {variant}, random seed {seed}", partial(stage, variant=variant, seed=seed)
+        one_split = len(predicted_splits(run.config, dataset)) == 1
         for source in segmentation_sources(run.config, dataset):
             for name, stage in SOURCE_STAGES.items():
+                if one_split and name in ON_TRAIN:
+                    continue
                 yield f"{name} from {source}, random seed {seed}", partial(stage, source=source, seed=seed)
 
 

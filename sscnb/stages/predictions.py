@@ -22,7 +22,7 @@ from sscnb.networks import device_name
 from sscnb.ranks import is_main, share
 from sscnb.refinement import require_crf
 from sscnb.segmentation import predict_mask
-from sscnb.settings import settings_dict
+from sscnb.settings import predicted_splits, settings_dict
 from sscnb.stages.run import Run
 from sscnb.stages.seeds import not_measured
 from sscnb.stages.segmentation import INFERENCE, NOTEBOOK, load_segmentation, segmentation_stage
@@ -121,6 +121,16 @@ def evaluate_segmentation(
     )
 
 
+def predict_train(run: Run, source: str = "baseline", seed: int | None = None, crf: str = "") -> Result:
+    """Do `predict_split` for the split whose seeds and pseudo-masks are measured: what became of the masks there."""
+    return predict_split(run, source, seed, run.config.data.seed_split, crf)
+
+
+def evaluate_train(run: Run, source: str = "baseline", seed: int | None = None, crf: str = "") -> Result:
+    """Do `evaluate_segmentation` for the split whose seeds and pseudo-masks are measured."""
+    return evaluate_segmentation(run, source, seed, run.config.data.seed_split, crf)
+
+
 def read_prediction(folder: Path, image_id: str) -> np.ndarray:
     """Read a prediction, H,W uint8.
 
@@ -141,8 +151,8 @@ def _prediction_stage(run: Run, source: str, seed: int, split: str, crf: str) ->
     trained = segmentation_stage(run, source, seed, crf)
     if not trained.done():
         raise NotFinished(f"{trained.folder} has no trained network: run notebook {NOTEBOOK} first.")
-    settings, data = settings_dict(run.config.segmentation), run.config.data
-    own = data.val_split if data.val_split in run.dataset().splits else data.train_split
+    settings = settings_dict(run.config.segmentation)
+    own = predicted_splits(run.config, run.dataset())[0]
     split = split or own
     folder = trained.folder / ("predictions" if split == own else f"predictions_{split}")
     inference = {name: settings[name] for name in INFERENCE}

@@ -48,7 +48,7 @@ def segmentation_stage(run: Run, source: str, seed: int, crf: str = "") -> Stage
     if source != TRUTH:
         find_variant(source, run.config)
     settings = settings_dict(run.config.segmentation)
-    for name in ("workers", *INFERENCE):
+    for name in ("workers", "on_train", *INFERENCE):
         settings.pop(name)
     labels: dict[str, Any]
     if source == TRUTH:

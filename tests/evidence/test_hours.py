@@ -46,7 +46,7 @@ def test_hours_are_operations_by_rate():
 @pytest.mark.slow
 def test_a_plan_counts_the_steps_that_a_network_trains_itself():
     changes = {"cam.epochs": 4, "modulation.warmup_epochs": 3, "seeds": [0, 1], "variants": ["drs+cdr", "ssc"]}
-    rows = plan_rows(load_config("tiny", changes), Images(30, 8, 4, (96, 96)), ["ssc"])
+    rows = plan_rows(load_config("tiny", changes), Images(30, 8, 8, 4, (96, 96)), ["ssc"])
     found = {(row["stage"], row["of"]): row for row in rows}
     assert found["cam", "drs+cdr"]["times"] == 4 * (30 // 8) and found["cam", "drs+cdr"]["runs"] == 2
     begun = found["cam", "ssc after 3 epochs of drs+cdr"]

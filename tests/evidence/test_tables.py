@@ -95,16 +95,25 @@ def test_the_way_from_seed_to_segmentation():
         *segmented(0.7),
     ]
     table = lines(pipeline_table({"this run": rows}))
-    assert table[2][3:] == ["48.3", "66.3", "not printed"] and table[3][3:] == ["58.3", "71.9", "72.7"]
-    assert table[4] == ["this run", "baseline", "-", "not run", "not run", "not run"]
-    assert table[5][-4:] == ["dense", "50.0", "65.0", "70.0"]
-    assert table[0][3:] == ["seed on train", "pseudo-mask on train", "segmentation on val"]
+    assert table[2][3:] == ["48.3", "66.3", *["not printed"] * 2]
+    assert table[3][3:] == ["58.3", "71.9", "not printed", "72.7"]
+    assert table[4] == ["this run", "baseline", "-", *["not run"] * 4]
+    assert table[5][-5:] == ["dense", "50.0", "65.0", "not run", "70.0"]
+    assert table[0][3:5] == ["seed on train", "pseudo-mask on train"]
+    assert table[0][5:] == ["segmentation on train", "segmentation on val"]
+    rows += segmented(0.8, split="train")
+    assert lines(pipeline_table({"this run": rows}))[5][-2:] == ["80.0", "70.0"]
+
+
+def test_where_no_images_are_kept_back_predictions_stand_under_train():
+    rows = [row("seed/mIoU", 0.5), *segmented(0.7, split="train")]
+    assert lines(pipeline_table({"this run": rows}))[5][-2:] == ["70.0", "not run"]
 
 
 def test_a_value_of_another_split_than_its_heading_names_it():
     rows = [row("seed/mIoU", 0.5, split="masked"), *segmented(0.7, split="train")]
     table = lines(pipeline_table({"this run": rows}))
-    assert table[5][-4:] == ["-", "50.0 (masked)", "not run", "70.0 (train)"]
+    assert table[5][-5:] == ["-", "50.0 (masked)", "not run", "not run", "70.0 (train)"]
     assert lines(evidence_table(2, {"this run": rows}))[-1][2] == "50.0 (masked)"
 
 

@@ -83,9 +83,14 @@ def sweep_curves(table: pd.DataFrame, column: str) -> Figure:
         points = group[["value", column]].dropna().astype(float)
         if len(points):
             axis.plot(points["value"], points[column], marker="o")
-        else:
-            axis.text(0.5, 0.5, "not run", ha="center", transform=axis.transAxes)
+        if len(points) < len(group):
+            some = f"{len(points)} of {len(group)} run" if len(points) else "not run"
+            axis.text(0.5, 0.5 if points.empty else 0.05, some, ha="center", transform=axis.transAxes)
         axis.set(xlabel=_SYMBOLS[parameter], xscale="linear" if parameter == "r" else "log")
+        axis.set_xticks(group["value"], [f"{value:g}" for value in group["value"]])
+        axis.minorticks_off()
+        low, high = group["value"].min(), group["value"].max()
+        axis.set_xlim((low - 1, high + 1) if parameter == "r" else (low / 1.3, high * 1.3))
     axes[0][0].set_ylabel(f"seed {describe('seed/mIoU').heading}")
     return figure
 

@@ -53,6 +53,8 @@ def test_sweep_curves_leave_out_what_was_not_run():
     (line,) = first.lines
     assert line.get_xydata().tolist() == [[0.1, 40], [5, 42]]
     assert not second.lines and [text.get_text() for text in second.texts] == ["not run"]
+    assert [text.get_text() for text in first.texts] == ["2 of 3 run"]
+    assert [label.get_text() for label in first.get_xticklabels()] == ["0.1", "1", "5"]  # where nothing was run too
     assert (first.get_xlabel(), first.get_xscale()) == (r"$\beta_p$", "log")
     assert (second.get_xlabel(), second.get_xscale()) == ("$r$", "linear")
     assert first.get_ylabel() == "seed mIoU (%)"
