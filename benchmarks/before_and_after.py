@@ -4,7 +4,8 @@
     OMP_NUM_THREADS=1 python benchmarks/before_and_after.py --before /tmp/before --write
 
 Both checkouts are timed with the same installed packages, each in a process of its own that does one piece of work when
-it is its turn, so that a busy moment of the machine meets both. Networks have random weights, images are noise (for
+it is its turn, so that a busy moment of the machine meets both. A plain matrix product goes along: what it reaches in
+operations a second bounds what a step can. Networks have random weights, images are noise (for
 superpixels scikit-image's photograph): neither changes what a step costs. A step is with everything on: decoder and
 alignment after their warm-up. One piece of each goes before and does not count; of the others the median is taken.
 `--write` keeps them as rows in book/results/speed.json, with both commits, machine and load.
@@ -103,6 +104,25 @@ def walk(height: int, width: int) -> Callable[[], object]:
     return lambda: one(cam, edge)
 
 
+def matrix_product() -> Callable[[], object]:
+    """What the processor can do: the products of convolutions are no faster than this."""
+    import torch
+
+    left, right = torch.randn(2, 2048, 2048)
+    return lambda: left @ right
+
+
+def operations(work: Callable[[], object]) -> float:
+    """Count the products of convolutions and matrices in GFLOP; 0 where the checkout has no count."""
+    try:
+        counting = found("sscnb.evidence.operations:Products")
+    except SystemExit:
+        return 0.0
+    with counting() as products:
+        work()
+    return products.total / 1e9
+
+
 def superpixels() -> Callable[[], object]:
     from skimage.data import astronaut
 
@@ -123,24 +143,26 @@ WORK: dict[str, Callable[[], Callable[[], object]]] = {
     "walk, 94x125": lambda: walk(94, 125),
     "step of segmentation": segmentation_step,
     "superpixels, 375x500": superpixels,
+    "matrix product, 2048x2048": matrix_product,
 }
 
 
 def serve() -> None:
-    """Do the work that is named on each line read, and answer with its seconds: by the wall, and of this process."""
+    """Do the work that is named on each line read; answer with seconds by the wall and of this process, and GFLOP."""
     import torch
 
     torch.set_num_threads(1)
-    name, work = "", None
+    name, work, gflop = "", None, 0.0
     for line in sys.stdin:
         if line.strip() != name:
             name = line.strip()
             torch.manual_seed(0)
             work = WORK[name]()
+            gflop = operations(work)
             work()
         began = time.perf_counter(), time.process_time()
         work()
-        print(json.dumps([time.perf_counter() - began[0], time.process_time() - began[1]]), flush=True)
+        print(json.dumps([time.perf_counter() - began[0], time.process_time() - began[1], gflop]), flush=True)
 
 
 def start(checkout: Path) -> subprocess.Popen:
@@ -194,8 +216,9 @@ def main() -> None:
                 seconds[way].append(ask(server, name))
         row = {"work": name, "load": round(load, 1), "repetitions": options.repetitions, "processor": processor_name()}
         for way, checkout in checkouts.items():
-            wall, of_process = (statistics.median(column) for column in zip(*seconds[way], strict=True))
+            wall, of_process, gflop = (statistics.median(column) for column in zip(*seconds[way], strict=True))
             row |= {way: round(wall, 4), f"processor_{way}": round(of_process, 4), f"commit_{way}": commit(checkout)}
+        row["gflop"] = round(gflop, 2)  # of today's code
         row |= {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "threads": 1}
         row |= {"metric": "speed-up", "value": round(row["before"] / row["after"], 3)}
         rows.append(row | {"utc": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())})

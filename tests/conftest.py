@@ -34,10 +34,10 @@ def reproduce(folder: Path, *options: str) -> subprocess.CompletedProcess:
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of several test processes one takes all that looks at the book, at once, and each other file is one process's."""
-    items.sort(key=lambda item: "book" not in getattr(item, "fixturenames", ()))
+    looks = {item: not {"book", "html"}.isdisjoint(getattr(item, "fixturenames", ())) for item in items}
+    items.sort(key=lambda item: not looks[item])
     for item in items:
-        book = "book" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("book" if book else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group("book" if looks[item] else str(item.path)))
 
 
 @pytest.fixture(scope="session")

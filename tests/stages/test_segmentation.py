@@ -19,11 +19,12 @@ from sscnb.errors import UserError
 from sscnb.evaluation.masks import ConfusionMatrix
 from sscnb.files import write_json
 from sscnb.segmentation.inference import predict_mask
-from sscnb.settings.config import load_config, settings_dict
-from sscnb.settings.variants import segmentation_sources
+from sscnb.settings.config import load_config, override, settings_dict
+from sscnb.settings.variants import predicted_splits, segmentation_sources
 from sscnb.stages import segmentation as stage_segmentation
+from sscnb.stages.by_name import planned
 from sscnb.stages.data import prepare_data
-from sscnb.stages.predictions import evaluate_segmentation, predict_split
+from sscnb.stages.predictions import evaluate_segmentation, evaluate_train, predict_split, predict_train
 from sscnb.stages.run import open_run
 from sscnb.stages.segmentation import load_net, segmentation_stage, train_segmentation
 
@@ -176,11 +177,25 @@ def test_failures_are_ranked(run):
     assert alike == sorted(alike, reverse=True)
 
 
-def test_another_split(run):
-    predict_split(run, split="train")
-    result = evaluate_segmentation(run, split="train")
+def test_the_images_of_the_seeds_are_measured_too(run):
+    predict_train(run)
+    result = evaluate_train(run)
     assert result["rows"][0]["split"] == "train" and len(result["images"]) == 8
     assert (run.segmentation_folder("baseline") / "evaluation_train/results.json").is_file()
+    assert evaluate_segmentation(run)["rows"][0]["split"] == "val"  # beside those that were kept back
+
+
+def test_which_splits_are_predicted(finished, tmp_path):
+    assert predicted_splits(finished.config, finished.dataset()) == ["val", "train"]
+    assert predicted_splits(finished.config, None) == ["val", "train"]
+    assert predicted_splits(override(finished.config, {"segmentation.on_train": False}), None) == ["val"]
+    root = make_photographs(tmp_path / "mine")
+    (root / "ImageSets/Segmentation/val.txt").unlink()
+    assert predicted_splits(load_config("folder"), open_dataset(root)) == ["train"]
+    assert predicted_splits(load_config("coco"), None) == ["val"]
+    names = [name for name, _ in planned(finished)]
+    assert "train_eval from truth, random seed 0" in names
+    assert not any("train_" in name for name, _ in planned(make_run(finished.folder, segmentation__on_train=False)))
 
 
 def test_from_the_command_line(finished, capsys):
