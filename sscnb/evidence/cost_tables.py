@@ -52,18 +52,25 @@ def _setting(row: dict[str, Any]) -> str:
 
 
 def speed_table(rows: Rows) -> str:
-    """Return the seconds of each stage's work by an earlier commit's code and by today's, as Markdown."""
+    """Return the seconds of each stage's work by an earlier commit's code and by today's, as Markdown.
+
+    Beside them, what today's code reaches in operations a second, counted as `operations.py` does.
+    """
     if not rows:
         return "Not measured."
     of = rows[0]
-    lines = [[row["work"], f"{row['before']:.3f}", f"{row['after']:.3f}", f"{row['value']:.2f}"] for row in rows]
+    rates = [row["gflop"] / row["after"] for row in rows]
+    lines = [
+        [row["work"], f"{row['before']:.3f}", f"{row['after']:.3f}", f"{row['value']:.2f}", f"{rate:.0f}" if rate else ""]
+        for row, rate in zip(rows, rates, strict=True)
+    ]
     loads = [row["load"] for row in rows]
     about = (
         f"Medians of {of['repetitions']} turns on one thread: {of['processor']}, {of['machine']}, load {min(loads)} to "
         f"{max(loads)}, {of['utc'][:10]}, today's code at `{of['commit_after']}`."
     )
-    head = ["work", f"`{of['commit_before'][:7]}` (s)", "today (s)", "times as fast"]
-    return f"{markdown_table(head, lines, numbers=3)}\n\n{about}"
+    head = ["work", f"`{of['commit_before'][:7]}` (s)", "today (s)", "times as fast", "GFLOP/s today"]
+    return f"{markdown_table(head, lines, numbers=4)}\n\n{about}"
 
 
 def memory_table(costs: Rows) -> str:

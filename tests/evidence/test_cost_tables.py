@@ -43,13 +43,13 @@ def test_quantities_and_settings_have_their_own_tables():
 def test_before_stands_beside_after():
     one = {"work": "walk", "before": 0.3, "after": 0.05, "value": 6, "load": 1.2, "repetitions": 5}
     one |= {"processor": "P", "machine": "m", "utc": "2026-11-27T00:00"}
-    one |= {"commit_before": "f4aa7ed12345", "commit_after": "abc"}
-    other = one | {"work": "step", "before": 1, "after": 1.25, "value": 0.8, "load": 0.9}
+    one |= {"commit_before": "f4aa7ed12345", "commit_after": "abc", "gflop": 0.0}
+    other = one | {"work": "step", "before": 1, "after": 1.25, "value": 0.8, "load": 0.9, "gflop": 25.0}
     assert speed_table([one, other]).splitlines() == [
-        "| work | `f4aa7ed` (s) | today (s) | times as fast |",
-        "| --- | ---: | ---: | ---: |",
-        "| walk | 0.300 | 0.050 | 6.00 |",
-        "| step | 1.000 | 1.250 | 0.80 |",
+        "| work | `f4aa7ed` (s) | today (s) | times as fast | GFLOP/s today |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| walk | 0.300 | 0.050 | 6.00 |  |",
+        "| step | 1.000 | 1.250 | 0.80 | 20 |",
         "",
         "Medians of 5 turns on one thread: P, m, load 0.9 to 1.2, 2026-11-27, today's code at `abc`.",
     ]
