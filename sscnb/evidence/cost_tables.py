@@ -59,11 +59,10 @@ def speed_table(rows: Rows) -> str:
     if not rows:
         return "Not measured."
     of = rows[0]
-    rates = [row["gflop"] / row["after"] for row in rows]
-    lines = [
-        [row["work"], f"{row['before']:.3f}", f"{row['after']:.3f}", f"{row['value']:.2f}", f"{rate:.0f}" if rate else ""]
-        for row, rate in zip(rows, rates, strict=True)
-    ]
+    lines = []
+    for row in rows:
+        rate = f"{row['gflop'] / row['after']:.0f}" if row["gflop"] else ""
+        lines.append([row["work"], f"{row['before']:.3f}", f"{row['after']:.3f}", f"{row['value']:.2f}", rate])
     loads = [row["load"] for row in rows]
     about = (
         f"Medians of {of['repetitions']} turns on one thread: {of['processor']}, {of['machine']}, load {min(loads)} to "
