@@ -31,6 +31,7 @@ from sscnb.evidence import (
     figures,
     frontier_table,
     in_words,
+    interventions_table,
     ladder_table,
     measured_in_words,
     paper,
@@ -105,6 +106,7 @@ def generated(run: Path) -> dict[str, str]:
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts["words.md"] = in_words(reference_rows())
+    parts["interventions.md"] = interventions_table(kept_rows("interventions"), reference_rows()["VOC photographs"])
     parts |= {f"measured_{page}.md": measured_in_words(page, reference_rows()) for page in MEASURED}
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
     parts["speed.md"] = speed_table(kept_rows("speed"))

@@ -1,0 +1,28 @@
+from sscnb.evidence import interventions_table
+from sscnb.evidence.interventions import CHANGES
+from sscnb.settings import load_config
+
+
+def rows(change, variant, *values, seed=0):
+    names = ("seed/mIoU", "seed/tuned_mIoU", "seed/over", "seed/under")
+    labels = {"change": change, "variant": variant, "seed": seed}
+    return [labels | {"metric": name, "value": value} for name, value in zip(names, values, strict=False)]
+
+
+def test_changes_are_of_the_preset():
+    for change in CHANGES.values():
+        load_config("voc_animals", dict(change.overrides))
+
+
+def test_suppression_stands_beside_the_baseline_of_the_same_change():
+    chosen = rows("", "baseline", 0.45, 0.46, 0.24, 0.19) + rows("", "drs", 0.42, 0.43, 0.31, 0.17)
+    chosen += rows("", "drs", 0.9, 0.9, 0.9, 0.9, seed=1)
+    found = rows("released", "drs", 0.44, 0.45, 0.3, 0.1) + rows("eight", "baseline", 0.5)
+    table = interventions_table(found, chosen).splitlines()
+    lines = [[cell.strip() for cell in line[1:-1].split("|")] for line in table]
+    assert lines[0][:3] == ["change", "mIoU (%)", "mIoU, tuned threshold (%)"]
+    assert lines[0][3:] == ["over-activation (%)", "under-activation (%)"]
+    assert lines[2] == ["none", "45.0 → 42.0", "46.0 → 43.0", "24.0 → 31.0", "19.0 → 17.0"]
+    assert lines[3][0].startswith("eight classes") and lines[3][1:3] == ["50.0 → not run", "not run → not run"]
+    assert lines[4][1:] == ["45.0 → 44.0", "46.0 → 45.0", "24.0 → 30.0", "19.0 → 10.0"]  # the preset's own baseline
+    assert len(lines) == 5
