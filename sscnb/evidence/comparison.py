@@ -118,6 +118,11 @@ def segmentation(table: pd.DataFrame, titles: Mapping[str, str], title: str) -> 
     return pd.DataFrame(lines, columns=["learned from", f"on val: {describe('segmentation/mIoU').heading}"])
 
 
+def failure_labels(cases: Rows, classes: Sequence[str]) -> list[str]:
+    """Return what stands beside the picture of each failure case: a class, what it is taken for, and its share."""
+    return [f"{classes[c['class']]}\nas {classes[c['taken_as']]}\n{100 * c['share']:.0f} %" for c in cases]
+
+
 def failures(cases: Mapping[str, Rows], classes: Sequence[str], most: int = 3) -> pd.DataFrame:
     """Count the failure cases of each kind and name the most frequent pairs of classes.
 

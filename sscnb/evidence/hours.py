@@ -40,6 +40,8 @@ _CHECKED = {
     "segmentation": "segmentation, two steps",
     "predictions": "predictions",
     "segmentation_eval": "predictions, measured",
+    "train_predictions": "predictions of the seeds' images",
+    "train_eval": "those, measured",
 }
 _IMAGES = 10_582  # of VOC's training split with SBD's
 

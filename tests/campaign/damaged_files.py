@@ -31,6 +31,7 @@ MASKS = {
     f"{IRN}/pseudo_masks/train_0004.png": (NET,),
     f"{IRN}/pseudo_masks/train_0001.png": (f"{IRN}/evaluation",),
     f"{NET}/predictions/val_0001.png": (f"{NET}/evaluation",),
+    f"{NET}/predictions_train/train_0005.png": (f"{NET}/evaluation_train",),
 }
 RECORDS = {  # JSON
     "run.json": (),
@@ -57,6 +58,7 @@ RECORDS = {  # JSON
     f"{NET}/results.json": (),
     f"{NET}/predictions/settings.json": (),
     f"{NET}/evaluation/results.json": (),
+    f"{NET}/evaluation_train/results.json": (),
 }
 DATA = ("labels.csv", "classes.txt", "rules.json", "grounds.csv", "ImageSets/Segmentation/train.txt")
 DATA += ("JPEGImages/train_0003.jpg", "SegmentationClass/train_0002.png", "SegmentationClass/val_0001.png")

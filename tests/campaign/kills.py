@@ -78,7 +78,7 @@ def difference(run: Path, whole: dict[str, Any]) -> str:
 def undisturbed(run: Path) -> dict[str, Any]:
     """Return the values of a run that is left alone, with the segmentation that learns from true masks."""
     words = scenes_words(run, overrides=OVERRIDES)
-    more = scenes_words(run, "segmentation", "predictions", "segmentation_eval", overrides=OVERRIDES)
+    more = scenes_words(run, *STAGES[STAGES.index("segmentation") :], overrides=OVERRIDES)
     for command in (words, [*more, "--source", "truth"]):
         subprocess.run(_command(command), check=True, capture_output=True, env=_environment(), cwd=ROOT)
     return values(run)

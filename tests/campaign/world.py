@@ -141,7 +141,7 @@ class World:
         (whole / "notebooks").mkdir()
         for notebook in (project_root() / "notebooks").glob("*.ipynb"):
             (whole / "notebooks" / notebook.name).write_text("executed")
-        truth = scenes_words(whole, "segmentation", "predictions", "segmentation_eval")
+        truth = scenes_words(whole, *STAGES[STAGES.index("segmentation") :])
         self._finish("whole", [*truth, "--source", "truth"], [*reproduce_words(whole), *named()])
         (self.place / "canary.txt").write_text("not yours")
         os.replace(self.place, self.store)

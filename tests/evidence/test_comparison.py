@@ -79,3 +79,5 @@ def test_failures_are_counted_by_kind_with_the_most_frequent_pairs():
         ["true masks", "look-alike", 0, ""],
     ]
     assert isinstance(table, pd.DataFrame) and comparison.failures({}, ["background"]).empty
+    labels = comparison.failure_labels([failures[0] | {"share": 0.456}], ["background", "cow", "dog"])
+    assert labels == ["cow\nas dog\n46 %"]
