@@ -17,7 +17,6 @@ import pytest
 pytestmark = pytest.mark.slow
 
 WIDE, NARROW = 1440, 390
-LOOKS = [(WIDE, "light"), (NARROW, "light"), (WIDE, "dark")]
 TEX = re.compile(r"\$[^$\n]{1,200}\$|\\(?:frac|mathrm|bar|hat|sum|lVert|mathbb|times|beta|sigma|phi|ell)\b|\\[()\[\]]")
 MARKDOWN = re.compile(r"^\s*\|.*\|\s*$|\*\*\w|\]\(|^\s*(?:```|:::)", re.MULTILINE)
 PROBE = """
@@ -87,10 +86,15 @@ def browser():
     window.quit()
 
 
-def open_page(browser, path: Path, *, width: int = WIDE, theme: str = "light", query: str = "") -> None:
-    """Load a page and wait for its pictures and formulas."""
+def resize(browser, width: int) -> None:
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+
+
+def open_page(browser, path: Path, *, theme: str = "light", query: str = "") -> None:
+    """Load a page and wait for its pictures and formulas."""
+    resize(browser, WIDE)
     preference = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", preference)
     browser.get(path.as_uri() + query)
@@ -111,19 +115,22 @@ def looks(html, browser):
     script = (Path(axe) / "axe.min.js").read_text(encoding="utf-8")
     found = {}
     for page in pages_of(html):
-        for width, theme in LOOKS:
+        for theme in ("light", "dark"):
             browser.get_log("browser")
-            open_page(browser, page, width=width, theme=theme)
-            look = browser.execute_script(PROBE)
-            look["console"] = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-            look["axe"] = []
-            if width == WIDE:
-                # Nothing but colours differs in the dark theme.
-                rules = {"runOnly": ["color-contrast"]} if theme == "dark" else {}
-                browser.execute_script(script)
-                look["axe"] = browser.execute_async_script(AXE, rules)
-            found[f"{page.relative_to(html)} at {width} px, {theme}"] = look
-    assert len(found) >= 3 * 15
+            open_page(browser, page, theme=theme)
+            for width in (WIDE, NARROW):
+                resize(browser, width)
+                look = browser.execute_script(PROBE)
+                logged = browser.get_log("browser")
+                look["console"] = [entry["message"] for entry in logged if entry["level"] == "SEVERE"]
+                look["axe"] = []
+                if width == WIDE:
+                    # Nothing but colours differs in the dark theme.
+                    rules = {"runOnly": ["color-contrast"]} if theme == "dark" else {}
+                    browser.execute_script(script)
+                    look["axe"] = browser.execute_async_script(AXE, rules)
+                found[f"{page.relative_to(html)} at {width} px, {theme}"] = look
+    assert len(found) >= 4 * 15
     return found
 
 

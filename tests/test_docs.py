@@ -12,6 +12,8 @@ import pytest
 import torch
 from test_house import GROUND, ORDER
 
+from sscnb.evidence.report import REFERENCE_SETS
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "book").glob("*.md"))]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -229,6 +231,12 @@ def test_solutions_of_exercises_run(page):
     for solution in solutions:
         assert "assert" in solution
         exec(solution, {})
+
+
+def test_every_file_of_rows_says_what_makes_it():
+    text = (ROOT / "book/reference_rows.md").read_text()
+    made = {path.name for path in (ROOT / "book/results").glob("*.json")} - {f"{name}.json" for name in REFERENCE_SETS}
+    assert set(re.findall(r"^\| `(\w+\.json)`", text, flags=re.M)) >= made
 
 
 def test_every_chapter_has_exercises():
