@@ -62,23 +62,10 @@ def pipeline_table(sets: Sets) -> str:
     printed, full = paper.load(2).set_index("method"), paper.load(4).query("ours").iloc[0]
     head = ["data", "method", "CRF", "seed on train", "pseudo-mask on train"]
     head += ["segmentation on train", "segmentation on val"]
-    lines = [
-        [
-            "paper: VOC 2012",
-            "baseline",
-            "dense",
-            *(f"{printed.loc['IRN', c]:.1f}" for c in ("seed", "with_irn")),
-            *("not printed",) * 2,
-        ],
-        [
-            "",
-            "SSC",
-            "dense",
-            *(f"{printed.loc['SSC', c]:.1f}" for c in ("seed", "with_irn")),
-            "not printed",
-            f"{full['val']:.1f}",
-        ],
-    ]
+    lines: list[list[str]] = []
+    for method, row, predicted_val in (("baseline", "IRN", "not printed"), ("SSC", "SSC", f"{full['val']:.1f}")):
+        values = [*(f"{printed.loc[row, column]:.1f}" for column in ("seed", "with_irn")), "not printed", predicted_val]
+        lines.append(["" if lines else "paper: VOC 2012", method, "dense", *values])
     for title, rows in sets.items():
         for place, variant in enumerate(("baseline", "ssc")):
             seeds = own_split(rows, "seed/mIoU", variant=variant)
