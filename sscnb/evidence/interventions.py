@@ -50,6 +50,6 @@ def interventions_table(rows: Rows, chosen: Rows) -> str:
 
 
 def _value(rows: Rows, metric: str, variant: str) -> str:
-    kind = describe(metric)
-    found = [row["value"] for row in rows if (row["metric"], row["variant"], row["seed"]) == (metric, variant, 0)]
+    kind, labels = describe(metric), {"metric": metric, "variant": variant, "seed": 0}
+    found = [row["value"] for row in rows if labels.items() <= row.items()]
     return f"{kind.shown(found[0]):.{kind.digits}f}" if found else NOT_RUN

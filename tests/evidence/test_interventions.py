@@ -16,7 +16,7 @@ def test_changes_are_of_the_preset():
 
 def test_suppression_stands_beside_the_baseline_of_the_same_change():
     chosen = rows("", "baseline", 0.45, 0.46, 0.24, 0.19) + rows("", "drs", 0.42, 0.43, 0.31, 0.17)
-    chosen += rows("", "drs", 0.9, 0.9, 0.9, 0.9, seed=1)
+    chosen += [*rows("", "drs", 0.9, 0.9, 0.9, 0.9, seed=1), {"metric": "images/train", "value": 398}]
     found = rows("released", "drs", 0.44, 0.45, 0.3, 0.1) + rows("eight", "baseline", 0.5)
     table = interventions_table(found, chosen).splitlines()
     lines = [[cell.strip() for cell in line[1:-1].split("|")] for line in table]
