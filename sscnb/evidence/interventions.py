@@ -24,6 +24,12 @@ CHANGES: dict[str, Change] = {
     "released": Change("suppression in the release's places", {"cam.fidelity": "released"}, ("drs",)),
     "longer": Change("18 epochs instead of 9", {"cam.epochs": 18}),
     "unclipped": Change("gradients not clipped", {"cam.clip": 0.0}),
+    "shorter": Change("6 epochs instead of 9", {"cam.epochs": 6}),
+    "trial": Change(
+        "all of the first trial: eight classes, 500 photographs, 6 epochs, not clipped",
+        {"data.subset": "", "data.train_split": "train_500", "cam.epochs": 6, "cam.clip": 0.0},
+    ),
+    "more": Change("1,000 photographs (`train_aug`), 4 epochs", {"data.train_split": "train_aug", "cam.epochs": 4}),
 }
 
 
