@@ -1,9 +1,9 @@
-"""Why does suppression cost something on the photographs? The baseline and + DRS, with one thing changed at a time.
+"""Why does a step of the ladder cost something on the photographs? Its networks, with one thing changed at a time.
 
     python benchmarks/interventions.py --data-root ROOT --only eight --write
 
-Each change is a run of its own below `--folder`, so that an interrupted measurement goes on. Where a change cannot
-reach the baseline, only + DRS is trained, and is compared with the preset's own baseline. `--write` puts the rows into
+Each change is a run of its own below `--folder`, so that an interrupted measurement goes on. What a change cannot reach
+is not trained: the preset's own network is compared then. `--write` puts the rows into
 book/results/interventions.json, in the place of those of the same change.
 """
 
@@ -21,7 +21,7 @@ from sscnb.stages import Run, evaluate_seeds, infer_cams, open_run, prepare_data
 RESULTS = Path(__file__).parent.parent / "book/results/interventions.json"
 PRESET = "voc_animals"
 METRICS = ("seed/mIoU", "seed/over", "seed/under", "seed/tuned_mIoU", "seed/best_mIoU", "seed/best_threshold")
-OTHERS = ("classifier/mAP", "train_classification")
+OTHERS = ("classifier/mAP", "train_classification", "reconstruction/gap")
 
 
 def eight_classes(root: Path, folder: Path) -> Path:

@@ -44,6 +44,12 @@ from sscnb.evidence import (
 from sscnb.files import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
+# Steps of the ladder whose page has a table of what changes them.
+INTERVENTIONS = {
+    "suppression": ("baseline", "drs"),
+    "reconstruction": ("drs", "drs+cdr"),
+    "modulation": ("drs+cdr", "ssc"),
+}
 
 
 def main(run_folder: str, build_folder: str) -> int:
@@ -106,7 +112,9 @@ def generated(run: Path) -> dict[str, str]:
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts["words.md"] = in_words(reference_rows())
-    parts["interventions.md"] = interventions_table(kept_rows("interventions"), reference_rows()["VOC photographs"])
+    changed, chosen = kept_rows("interventions"), reference_rows()["VOC photographs"]
+    for page, step in INTERVENTIONS.items():
+        parts[f"interventions_{page}.md"] = interventions_table(changed, chosen, *step)
     parts |= {f"measured_{page}.md": measured_in_words(page, reference_rows()) for page in MEASURED}
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
     parts["speed.md"] = speed_table(kept_rows("speed"))

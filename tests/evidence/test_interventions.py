@@ -14,11 +14,12 @@ def test_changes_are_of_the_preset():
         load_config("voc_animals", dict(change.overrides))
 
 
-def test_suppression_stands_beside_the_baseline_of_the_same_change():
+def test_a_step_stands_beside_what_it_begins_with_at_the_same_change():
     chosen = rows("", "baseline", 0.45, 0.46, 0.24, 0.19) + rows("", "drs", 0.42, 0.43, 0.31, 0.17)
     chosen += [*rows("", "drs", 0.9, 0.9, 0.9, 0.9, seed=1), {"metric": "images/train", "value": 398}]
     found = rows("released", "drs", 0.44, 0.45, 0.3, 0.1) + rows("eight", "baseline", 0.5)
-    table = interventions_table(found, chosen).splitlines()
+    found += [{"change": "eight", "variant": "drs", "seed": 0, "metric": "classifier/mAP", "value": 0.8}]
+    table = interventions_table(found, chosen, "baseline", "drs").splitlines()
     lines = [[cell.strip() for cell in line[1:-1].split("|")] for line in table]
     assert lines[0][:3] == ["change", "mIoU (%)", "mIoU, tuned threshold (%)"]
     assert lines[0][3:] == ["over-activation (%)", "under-activation (%)"]
@@ -26,3 +27,10 @@ def test_suppression_stands_beside_the_baseline_of_the_same_change():
     assert lines[3][0].startswith("eight classes") and lines[3][1:3] == ["50.0 → not run", "not run → not run"]
     assert lines[4][1:] == ["45.0 → 44.0", "46.0 → 45.0", "24.0 → 30.0", "19.0 → 10.0"]  # the preset's own baseline
     assert len(lines) == 5
+
+
+def test_a_change_without_the_step_is_left_out():
+    found = rows("eight", "drs", 0.5, 0.5, 0.5, 0.5) + rows("sooner", "ssc", 0.6, 0.6, 0.1, 0.1)
+    assert len(interventions_table(found, [], "drs", "drs+cdr").splitlines()) == 3
+    (line,) = interventions_table(found, [], "drs+cdr", "ssc").splitlines()[3:]
+    assert line.startswith("| reconstruction from the 4th epoch") and "not run → 60.0" in line

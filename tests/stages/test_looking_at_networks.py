@@ -10,7 +10,7 @@ from sscnb.method.superpixels import segment_files
 from sscnb.networks.tensors import to_image, to_tensor
 from sscnb.settings.config import load_config
 from sscnb.settings.variants import find_variant
-from sscnb.stages.modulation import lift, modulate, modulation_lift
+from sscnb.stages.modulation import lift, modulate, modulation_lift, overlap
 from sscnb.stages.reconstruction import class_contribution, decoder_input, rebuild_image
 from sscnb.stages.run import open_run
 
@@ -84,14 +84,40 @@ def test_lift_counts_every_image_the_same():
     small = [np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]]), np.ones((1, 2)), np.array([[0.5, 1.0]])]
     large = [np.zeros((2, 2)), np.full((2, 2), 0.25), np.zeros((2, 2)), np.full((2, 2), 0.25)]
     assert lift([small, large], threshold=0.25) == {
-        "activation": (0.25, 0.25),
-        "mean of regions": (0.375, 0.5),
-        "target": (0.5, 0.5),
+        "activation": {"mean": 0.25, "above": 0.25},
+        "mean of regions": {"mean": 0.375, "above": 0.5},
+        "target": {"mean": 0.5, "above": 0.5},
     }
+
+
+def test_overlap_says_which_part_fits_the_object():
+    activation = np.array([[0.9, 0.1, 0.1, 0.0]])  # half of the object is missing
+    consistent = np.array([[0.6, 0.6, 0.0, 0.6]])  # all of the object, and a pixel beside it
+    target = np.array([[0.9, 0.6, 0.0, 0.15]])  # from .15 on all of the object and nothing beside it
+    maps = (activation, consistent, np.ones((1, 4)), target)
+    found = overlap([maps], [np.array([[1, 1, 255, 0]], np.uint8)], threshold=0.125)
+    assert found["activation"] == {"IoU": 0.5, "best IoU": 1.0, "over": 0.0, "under": 0.5}
+    assert found["mean of regions"] == {"IoU": 2 / 3, "best IoU": 2 / 3, "over": 1.0, "under": 0.0}
+    assert found["target"] == {"IoU": 2 / 3, "best IoU": 1.0, "over": 1.0, "under": 0.0}
 
 
 def test_the_lift_of_a_run_is_that_of_its_images(run, network):
     found = modulation_lift(run, network.net, ["000", "002"])
-    maps = [modulate(run, network.net, i)[1] for i in ("000", "002")]
-    assert found == lift(maps, run.config.inference.threshold)
-    assert found["target"][0] >= found["mean of regions"][0]
+    both = [modulate(run, network.net, i) for i in ("000", "002")]
+    maps, threshold = [maps for _, maps in both], run.config.inference.threshold
+    plain = lift(maps, threshold)
+    assert {name: {kind: values[kind] for kind in ("mean", "above")} for name, values in found.items()} == plain
+    assert found["target"]["mean"] >= found["mean of regions"]["mean"]
+    shown = []
+    for image_id, (sample, parts) in zip(("000", "002"), both, strict=True):
+        half = sample.mask[::2, ::2][: parts[0].shape[0], : parts[0].shape[1]]
+        index = 1 + int(run.dataset().labels(image_id).argmax())
+        shown.append(np.where(half == 255, 255, half == index))
+    assert any((part == 1).any() for part in shown)
+    for name, values in overlap(maps, shown, threshold).items():
+        assert values.items() <= found[name].items()
+
+
+def test_the_lift_of_images_without_masks_has_no_overlap(run, network, monkeypatch):
+    monkeypatch.setattr(type(run.dataset()), "mask_path", lambda self, i: self.root / "none.png")
+    assert set(modulation_lift(run, network.net, ["000"])["target"]) == {"mean", "above"}
