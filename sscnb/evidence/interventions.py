@@ -28,6 +28,7 @@ CHANGES: dict[str, Change] = {
     "released": Change("suppression in the release's places", {"cam.fidelity": "released"}, ("drs",)),
     "longer": Change("18 epochs instead of 9", {"cam.epochs": 18}),
     "unclipped": Change("gradients not clipped", {"cam.clip": 0.0}),
+    "peaks": Change("peaks left free: ReLU for the backbone's last ReLU6", {"cam.backbone": "efficientnet_lite0_relu"}),
     "shorter": Change("6 epochs instead of 9", {"cam.epochs": 6}),
     "trial": Change(
         "all of the first trial: eight classes, 500 photographs, 6 epochs, not clipped",

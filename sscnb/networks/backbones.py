@@ -18,7 +18,7 @@ from sscnb.networks.hed import caffe_input
 from sscnb.networks.tensors import IMAGENET_MEAN, IMAGENET_STD
 from sscnb.networks.weights import load_weights
 
-NAMES = ("resnet50", "resnet101", "vgg16", "vgg19", "efficientnet_lite0")
+NAMES = ("resnet50", "resnet101", "vgg16", "vgg19", "efficientnet_lite0", "efficientnet_lite0_relu")
 
 Tap = Callable[[Tensor, int, int, bool], Tensor]
 Stages = list[list[nn.Module]]
@@ -58,7 +58,7 @@ class Backbone(nn.Module):
         self.train_norm = train_norm
         self.stages = nn.ModuleList(nn.ModuleList(blocks) for blocks in stages)
         scale, shift = _input_change(name, weights)
-        self.changes_input = name == "efficientnet_lite0" or weights == "hed"
+        self.changes_input = name.startswith("efficientnet") or weights == "hed"
         self.register_buffer("input_scale", scale, persistent=False)
         self.register_buffer("input_shift", shift, persistent=False)
         if detach:
@@ -115,14 +115,18 @@ def build_backbone(
     resnet50, resnet101       64, 256, 512, 1024, 2048       4, 4, 8, 16, 32
     vgg16, vgg19              64, 128, 256, 512, 512         1, 2, 4, 8, 16 (or 32)
     efficientnet_lite0        16, 24, 40, 112, 1280          2, 4, 8, 16, 32
+    efficientnet_lite0_relu   16, 24, 40, 112, 1280          2, 4, 8, 16, 32
     ========================  =============================  =======================
+
+    EfficientNet-Lite0 ends in a ReLU6, which caps every channel at 6: peaks are suppressed before DRS can do it. In
+    `_relu` its last activation is a plain ReLU, as a ResNet's and a VGG's are; the weights are the same.
 
     A VGG stage is the pooling layer before a group of convolutions and that group, so that its last map is the one
     before the next pooling layer and its first block ends in relu{k}_1. At output stride 32 the last pooling layer
     closes stage 4; at 16 it is left out, at 8 so is the one before.
 
     Args:
-        name: resnet50, resnet101, vgg16, vgg19 or efficientnet_lite0.
+        name: one of the first column.
         output_stride: of the last stage: 8, 16 or 32. Reached by taking strides out of the last stages.
         weights: "imagenet", "imagenet_v2" (ResNets), the path of a checkpoint file, or "random".
         detach: n > 0 runs the stem and stages 1 to n without gradient and freezes their parameters; 0 trains all.
@@ -210,7 +214,9 @@ def _efficientnet_lite0(name: str, weights: str | os.PathLike) -> tuple[Stages, 
 
     # The "tf" variant: the weights were trained with TensorFlow's SAME padding and batch-norm epsilon 1e-3.
     net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)  # its parts are no typed attributes
-    load_weights(net, name, weights)
+    load_weights(net, "efficientnet_lite0", weights)
+    if name.endswith("_relu"):
+        net.bn2.act = nn.ReLU(inplace=True)
     groups = [list(group) for group in net.blocks]
     stages = [
         [nn.Sequential(net.conv_stem, net.bn1), *groups[0]],
@@ -230,7 +236,7 @@ def _input_change(name: str, weights: str | os.PathLike) -> tuple[Tensor, Tensor
     """
     if weights == "hed":
         return caffe_input()
-    if name != "efficientnet_lite0":
+    if not name.startswith("efficientnet"):
         return torch.ones(3, 1, 1), torch.zeros(3, 1, 1)
     mean, std = torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)
     return std * 255 / 128, (mean * 255 - 127) / 128

@@ -20,7 +20,7 @@ Stage = Annotated[int, Field(ge=0, le=4)]  # of a staged backbone; 0 is the stem
 Width = Annotated[int, Field(gt=0, multiple_of=8)]
 Radius = Annotated[int, Field(ge=2)]
 Regions = Annotated[int, Field(ge=1, le=256)]
-BackboneName = Literal["resnet50", "resnet101", "vgg16", "vgg19", "efficientnet_lite0"]
+BackboneName = Literal["resnet50", "resnet101", "vgg16", "vgg19", "efficientnet_lite0", "efficientnet_lite0_relu"]
 OutputStride = Literal[8, 16, 32]
 Precision = Literal["no", "tf32", "bf16", "fp16"]
 CRF = Literal["dense", "none"]
