@@ -214,7 +214,7 @@ def _efficientnet_lite0(name: str, weights: str | os.PathLike) -> tuple[Stages, 
 
     # The "tf" variant: the weights were trained with TensorFlow's SAME padding and batch-norm epsilon 1e-3.
     net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)  # its parts are no typed attributes
-    load_weights(net, "efficientnet_lite0", weights)
+    load_weights(net, name, weights)
     if name.endswith("_relu"):
         net.bn2.act = nn.ReLU(inplace=True)
     groups = [list(group) for group in net.blocks]

@@ -73,10 +73,10 @@ def weights_status(name: str, weights: str = "imagenet") -> dict[str, bool | str
         how = f"edge-trained weights of vgg16, read from {path}" if path else f"{HOW}."
         return {"available": path is not None, "path": str(path) if path else None, "how": how}
     _check_version(name, weights)
-    path = _lite0_file() if name == "efficientnet_lite0" else _cached_file(_torchvision_entry(name, weights))
+    path = _lite0_file() if name.startswith("efficientnet_lite0") else _cached_file(_torchvision_entry(name, weights))
     if path is not None and path.is_file():
         return {"available": True, "path": str(path), "how": f"ImageNet weights of {name}, read from {path}"}
-    if name == "efficientnet_lite0":
+    if name.startswith("efficientnet_lite0"):
         return {"available": False, "path": None, "how": _how_lite0()}
     how = f"downloaded when first used. Without a network: {_how_torchvision(name, weights)}"
     return {"available": False, "path": None, "how": how}
@@ -84,7 +84,7 @@ def weights_status(name: str, weights: str = "imagenet") -> dict[str, bool | str
 
 def _imagenet_file(name: str, weights: str) -> Path:
     _check_version(name, weights)
-    if name == "efficientnet_lite0":
+    if name.startswith("efficientnet_lite0"):
         path = _lite0_file()
         if path is None:
             raise UserError(f"the ImageNet weights of {name} are not installed. {_how_lite0()}")

@@ -45,6 +45,8 @@ def plain_network(name):
         net.classifier = nn.Sequential()
         return net, net.features
     net = shake_batch_norm(timm.create_model("tf_efficientnet_lite0"))
+    if name.endswith("_relu"):
+        net.bn2.act = nn.ReLU()
     return net, net.forward_features
 
 
@@ -72,7 +74,7 @@ def test_last_map_is_that_of_the_plain_network(name, tmp_path):
     backbone = build_backbone(name, output_stride=32, weights=tmp_path / "own.pth").eval()
     images = photo()
     inputs = images
-    if name == "efficientnet_lite0":  # trained on (x - 127) / 128, x in 0..255
+    if name.startswith("efficientnet_lite0"):  # trained on (x - 127) / 128, x in 0..255
         pixels = 255 * (images * torch.tensor(IMAGENET_STD).view(3, 1, 1) + torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         inputs = (pixels - 127) / 128
     with torch.no_grad():
@@ -82,6 +84,17 @@ def test_last_map_is_that_of_the_plain_network(name, tmp_path):
         torch.testing.assert_close(measured, expected, rtol=0, atol=0)
     else:
         assert_same_up_to_rounding(measured, expected)
+
+
+def test_peaks_are_capped_at_six_or_left_free():
+    capped, free = (build_backbone(name) for name in ("efficientnet_lite0", "efficientnet_lite0_relu"))
+    assert capped.state_dict().keys() == free.state_dict().keys()
+    images = photo(96, 96)
+    with torch.no_grad():
+        capped_maps, free_maps = capped(images), free(images)
+    assert all(torch.equal(a, b) for a, b in zip(capped_maps[:-1], free_maps[:-1], strict=True))
+    assert capped_maps[-1].max() == 6 < free_maps[-1].max()
+    torch.testing.assert_close(free_maps[-1].clamp(max=6), capped_maps[-1])
 
 
 @pytest.mark.parametrize("dilate", [False, True])
