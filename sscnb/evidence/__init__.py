@@ -13,7 +13,7 @@ from sscnb.evidence.interventions import interventions_table
 from sscnb.evidence.memory import estimate_step
 from sscnb.evidence.metrics import METRICS, titled, values_table
 from sscnb.evidence.plan import images_of_run, plan_of_run
-from sscnb.evidence.premise import premise_table
+from sscnb.evidence.premise import peaks, premise_table
 from sscnb.evidence.report import (
     describe_rows,
     keep_rows,
@@ -51,6 +51,7 @@ __all__ = [
     "measured_in_words",
     "overlay_mask",
     "paper",
+    "peaks",
     "pipeline_table",
     "premise_table",
     "plan_of_run",

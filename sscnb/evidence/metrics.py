@@ -63,6 +63,7 @@ METRICS |= {
     "classifier/mAP": _share("mAP"),
     "classifier/exact_match": _share("images with every label right"),
     "classifier/label_accuracy": _share("right labels"),
+    "peaks/capped": _share("score from capped channels"),
     "reconstruction/gap": _share("gap"),
     "reconstruction/own": Metric("L_p to its own image"),
     "reconstruction/other": Metric("L_p to other images"),

@@ -95,18 +95,18 @@ def sweep_curves(table: pd.DataFrame, column: str) -> Figure:
     return figure
 
 
-def premise_curves(table: pd.DataFrame, here: Mapping[str, float], paper_cells: float) -> Figure:
+def premise_curves(table: pd.DataFrame, here: Mapping[str, float | str], paper_cells: float) -> Figure:
     """Draw over- and under-activation and the best threshold against the cells that an object covers.
 
     A line joins the settings that differ in their crop alone; what differs in more stands beside it, hollow.
 
     Args:
         table: of `premise_table`.
-        here: `crop`, `epochs` and `clip` of this run, whose point is ringed where it is in the table.
+        here: `crop`, `epochs`, `clip` and `peaks` of this run, whose point is ringed where it is in the table.
         paper_cells: where the paper's geometry lies; dotted.
     """
     figure, (axes,) = canvas(1, 2, 2.6)
-    same = table.groupby(["epochs", "clip"])["crop"].transform("size")
+    same = table.groupby(["epochs", "clip", "peaks"])["crop"].transform("size")
     line, others = table[same == same.max()].sort_values("cells"), table[same < same.max()]
     own = table[(table[list(here)] == pd.Series(here)).all(axis=1)]
     panels = ("seed/over", "seed/under"), ("seed/best_threshold",)

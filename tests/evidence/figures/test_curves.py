@@ -62,9 +62,10 @@ def test_sweep_curves_leave_out_what_was_not_run():
 
 
 def test_premise_joins_what_differs_in_crop_alone_and_rings_this_run():
-    names = ("crop", "epochs", "clip", "cells", "seed/over", "seed/under", "seed/best_threshold")
-    lines = [(176, 9, 0, 14, 36, 15, 0.32), (320, 9, 0, 46, 28, 31, 0.19), (320, 9, 1, 46, 24, 19, 0.25)]
-    here = {"crop": 320, "epochs": 9, "clip": 1.0}
+    names = ("crop", "epochs", "clip", "peaks", "cells", "seed/over", "seed/under", "seed/best_threshold")
+    lines = [(176, 9, 0, "capped", 14, 36, 15, 0.32), (320, 9, 0, "capped", 46, 28, 31, 0.19)]
+    lines.append((320, 9, 0, "free", 46, 24, 19, 0.25))
+    here = {"crop": 320, "epochs": 9, "clip": 0, "peaks": "free"}
     figure = figures.premise_curves(pd.DataFrame(lines, columns=names), here, 75.0)
     for axis, number in zip(figure.axes, (2, 1), strict=True):
         joined, beside, ringed = axis.lines[:3]
