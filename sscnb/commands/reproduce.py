@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from sscnb.commands.doctor import check_packaged
 from sscnb.errors import UserError
 from sscnb.files import write_json
 from sscnb.locks import Lock, locks_given_back
@@ -34,11 +35,14 @@ def reproduce_run(
         0 when everything is there, 130 or 143 when it was interrupted.
 
     Raises:
-        UserError: parts of the run were made with other settings, a step failed, or another process is at work.
+        UserError: parts of the run were made with other settings, weights of a package are not installed, a step
+            failed, or another process is at work.
     """
-    _, conflicts = look(run)
+    work, conflicts = look(run)
     if conflicts:
         raise UserError("\n".join(conflicts))
+    if work and not dry_run:
+        check_packaged(run.config)
     check_executor(rest)
     if dry_run:
         print_plan(run)

