@@ -25,14 +25,10 @@ OTHERS = ("classifier/mAP", "train_classification", "reconstruction/gap")
 
 
 def eight_classes(root: Path, folder: Path) -> Path:
-    """Make a VOC-layout folder of the same photographs with the label space cut down to the classes that they show.
-
-    It has one more split, `train_500`: the 398 of `train` and the first 102 others of `train_aug`.
-    """
+    """Make a VOC-layout folder of the same photographs with the label space cut down to the classes that they show."""
     if folder.exists():
         return folder
     making, dataset, splits = folder.with_name(f".{folder.name}.tmp"), open_dataset(root), subset_splits(PRESET)
-    splits["train_500"] = list(dict.fromkeys([*splits["train"], *splits["train_aug"]]))[:500]
     shown = {name for split in splits for image_id in splits[split] for name in dataset.class_names(image_id)}
     names = [name for name in dataset.classes if name in shown]
     index = np.full(256, IGNORE, np.uint8)

@@ -24,7 +24,7 @@ def test_a_step_stands_beside_what_it_begins_with_at_the_same_change():
     assert lines[0][:3] == ["change", "mIoU (%)", "mIoU, tuned threshold (%)"]
     assert lines[0][3:] == ["over-activation (%)", "under-activation (%)"]
     assert lines[2] == ["none", "45.0 → 42.0", "46.0 → 43.0", "24.0 → 31.0", "19.0 → 17.0"]
-    assert lines[3][0].startswith("eight classes") and lines[3][1:3] == ["50.0 → not run", "not run → not run"]
+    assert lines[3][0] == CHANGES["eight"].title and lines[3][1:3] == ["50.0 → not run", "not run → not run"]
     assert lines[4][1:] == ["45.0 → 44.0", "46.0 → 45.0", "24.0 → 30.0", "19.0 → 10.0"]  # the preset's own baseline
     assert len(lines) == 5
 
