@@ -39,6 +39,7 @@ from sscnb.evidence import (
     plan_table,
     reference_rows,
     speed_table,
+    suppression_table,
     sweep_table,
 )
 from sscnb.files import read_json
@@ -112,6 +113,7 @@ def generated(run: Path) -> dict[str, str]:
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts["words.md"] = in_words(reference_rows())
+    parts["suppression_small.md"] = suppression_table(kept_rows("suppression"), "small")
     changed, chosen = kept_rows("interventions"), reference_rows()["VOC photographs"]
     for page, step in INTERVENTIONS.items():
         parts[f"interventions_{page}.md"] = interventions_table(changed, chosen, *step)

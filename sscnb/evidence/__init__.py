@@ -9,7 +9,7 @@ from sscnb.evidence.effects import effects_table, sweep_table
 from sscnb.evidence.explorer import write_explorer
 from sscnb.evidence.figures import overlay_mask
 from sscnb.evidence.hours import check_table, plan_table, plan_text
-from sscnb.evidence.interventions import interventions_table
+from sscnb.evidence.interventions import interventions_table, suppression_table
 from sscnb.evidence.memory import estimate_step
 from sscnb.evidence.metrics import METRICS, titled, values_table
 from sscnb.evidence.plan import images_of_run, plan_of_run
@@ -63,6 +63,7 @@ __all__ = [
     "selection",
     "shares",
     "speed_table",
+    "suppression_table",
     "sweep_table",
     "titled",
     "values_table",

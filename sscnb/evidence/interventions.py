@@ -1,4 +1,4 @@
-"""Whether a step of the ladder helps when one thing of the photographs' preset is changed."""
+"""Whether a step of the ladder helps when one thing is changed, and where suppression acts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -57,6 +57,24 @@ def interventions_table(rows: Rows, chosen: Rows, before: str, after: str) -> st
             own = of_change if before in change.variants else chosen
             lines.append([change.title, *_step(own, of_change, before, after)])
     return markdown_table(head, lines, numbers=len(METRICS))
+
+
+def suppression_table(rows: Rows, preset: str) -> str:
+    """Return what suppression does in training and what it does to the maps of a trained network, as Markdown.
+
+    Args:
+        rows: of `benchmarks/suppression.py`.
+    """
+    lines = []
+    for variant, trained in (("baseline", "without"), ("drs", "with")):
+        for suppressed in (False, True):
+            labels = {"preset": preset, "variant": variant, "suppressed": suppressed}
+            found = [row for row in rows if labels.items() <= row.items()]
+            values = [_value(found, metric, variant) for metric in METRICS]
+            lines.append([trained, "with" if suppressed else "without", *values])
+    return markdown_table(
+        ["trained", "shown", *(describe(metric).heading for metric in METRICS)], lines, numbers=len(METRICS)
+    )
 
 
 def _step(of_before: Rows, of_after: Rows, before: str, after: str) -> list[str]:

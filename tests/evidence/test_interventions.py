@@ -1,4 +1,4 @@
-from sscnb.evidence import interventions_table
+from sscnb.evidence import interventions_table, suppression_table
 from sscnb.evidence.interventions import CHANGES
 from sscnb.settings import load_config
 
@@ -34,3 +34,16 @@ def test_a_change_without_the_step_is_left_out():
     assert len(interventions_table(found, [], "drs", "drs+cdr").splitlines()) == 3
     (line,) = interventions_table(found, [], "drs+cdr", "ssc").splitlines()[3:]
     assert line.startswith("| reconstruction from the 4th epoch") and "not run → 60.0" in line
+
+
+def test_what_suppression_does_in_training_and_after_it():
+    found = rows("", "baseline", 0.4, 0.5, 0.1, 0.2)
+    found = [row | {"preset": "small", "suppressed": True} for row in found]
+    lines = suppression_table(found, "small").splitlines()
+    assert [line.split("|")[1:4] for line in lines[2:]] == [
+        [" without ", " without ", " not run "],
+        [" without ", " with ", " 40.0 "],
+        [" with ", " without ", " not run "],
+        [" with ", " with ", " not run "],
+    ]
+    assert "not run" in suppression_table(found, "voc_animals").splitlines()[3]
