@@ -23,3 +23,9 @@ def test_both_rules_are_told_with_the_papers_and_what_agrees():
 def test_no_change_counts_as_tested_and_not_as_agreed():
     told = in_words({"scenes": described("seed/mIoU", ssc=[0.441, 0.442], baseline=[0.44, 0.44])})
     assert "0 of 1 at the fixed threshold came out as printed" in told and "best on" not in told
+
+
+def test_a_ladder_that_is_not_finished_is_told_up_to_its_last_step():
+    told = in_words({"photographs": described("seed/mIoU", drs=[0.42], baseline=[0.44])})
+    assert "from baseline to + DRS the seed's mIoU goes from 44.0 to 42.0 at the fixed" in told
+    assert "from 48.3 to 50.2" in told
