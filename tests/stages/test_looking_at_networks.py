@@ -58,7 +58,10 @@ def test_what_a_class_adds_is_what_its_channel_changes(run, network):
     with torch.no_grad():
         _, features = network.net(images)
         features[:, present] = 0
-        without, all_of_it = network.decoder(features)[0], network.rebuild(images)[0]
+        # The decoder's image is smaller, and each of its pixels stands for a square of the whole one's.
+        small, all_of_it = network.decoder(features)[0], network.rebuild(images)[0]
+        shrink = run.config.reconstruction.shrink
+        without = small.repeat_interleave(shrink, dim=1).repeat_interleave(shrink, dim=2)
     assert np.array_equal(image, run.dataset().image("000"))
     assert np.array_equal(whole, to_image(all_of_it)) and np.array_equal(rest, to_image(without))
     difference = (all_of_it - without).abs().mean(dim=0)
