@@ -144,7 +144,7 @@ def test_no_table_shows_the_key_of_a_row(build, run):
 def test_captions_say_whose_pictures_they_stand_under(build, run):
     said = build.run_in_words(run.folder)
     only = "(which only checks that everything runs: its networks have learned next to nothing)"
-    assert said == f"the generated scenes of preset `tiny` {only}, backbone efficientnet_lite0"
+    assert said == f"the generated scenes of preset `tiny` {only}, backbone efficientnet_lite0_relu"
     pages = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md"))
     captions = re.findall(r"```\{figure\} figures/.*?```", pages, flags=re.DOTALL)
     assert len(captions) >= 14 and all("{{ run }}" in caption for caption in captions)

@@ -118,23 +118,19 @@ def build_backbone(
     efficientnet_lite0_relu   16, 24, 40, 112, 1280          2, 4, 8, 16, 32
     ========================  =============================  =======================
 
-    EfficientNet-Lite0 ends in a ReLU6, which caps every channel at 6: peaks are suppressed before DRS can do it. In
-    `_relu` its last activation is a plain ReLU, as a ResNet's and a VGG's are; the weights are the same.
-
-    A VGG stage is the pooling layer before a group of convolutions and that group, so that its last map is the one
-    before the next pooling layer and its first block ends in relu{k}_1. At output stride 32 the last pooling layer
-    closes stage 4; at 16 it is left out, at 8 so is the one before.
+    EfficientNet-Lite0 ends in a ReLU6, which caps every channel at 6 before DRS can. In `_relu` that one is a ReLU.
+    A VGG stage is a pooling layer and the convolutions behind it: its last map is the one before the next pooling layer
+    and its first block ends in relu{k}_1. At stride 32 the last pooling layer closes stage 4; at 16 it is left out, at
+    8 so is the one before.
 
     Args:
         name: one of the first column.
         output_stride: of the last stage: 8, 16 or 32. Reached by taking strides out of the last stages.
         weights: "imagenet", "imagenet_v2" (ResNets), the path of a checkpoint file, or "random".
-        detach: n > 0 runs the stem and stages 1 to n without gradient and freezes their parameters; 0 trains all.
-            Gradient to the images does not pass a detached stage: a loss network wants detach=0 and frozen parameters.
+        detach: n > 0 freezes stem and stages 1 to n; no gradient passes them, so a loss network wants 0, which is none.
         dilate: dilate the convolutions of the stages whose stride was taken out, as DeepLab does: by 2, and by 4 after
-            a second one. A stage's first block has its stage's dilation, as in the release; torchvision gives it that
-            of the stage before. Without it they stay as they are, as in the CAM networks of IRN and SSC (strides 2, 2,
-            2, 1).
+            a second one; a stage's first block too, as in the release. Without it they stay as they are, as in the CAM
+            networks of IRN and SSC (strides 2, 2, 2, 1).
         train_norm: let batch norm train, see `Backbone`.
 
     Raises:
@@ -154,8 +150,7 @@ def build_backbone(
         stages, channels, strides = _efficientnet_lite0(name, weights)
     if not name.startswith("vgg"):
         _take_out_strides(stages, strides, output_stride, dilate)
-    strides = tuple(min(stride, output_stride) for stride in strides)
-    shape = {"channels": channels, "strides": strides}
+    shape = {"channels": channels, "strides": tuple(min(stride, output_stride) for stride in strides)}
     backbone = Backbone(name, stages, **shape, detach=detach, train_norm=train_norm, weights=weights)
     if not train_norm:
         fold_frozen(backbone)
@@ -215,9 +210,9 @@ def _efficientnet_lite0(name: str, weights: str | os.PathLike) -> tuple[Stages, 
     # The "tf" variant: the weights were trained with TensorFlow's SAME padding and batch-norm epsilon 1e-3.
     net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)  # its parts are no typed attributes
     load_weights(net, name, weights)
+    groups = [list(group) for group in net.blocks]
     if name.endswith("_relu"):
         net.bn2.act = nn.ReLU(inplace=True)
-    groups = [list(group) for group in net.blocks]
     stages = [
         [nn.Sequential(net.conv_stem, net.bn1), *groups[0]],
         groups[1],
@@ -231,8 +226,8 @@ def _efficientnet_lite0(name: str, weights: str | os.PathLike) -> tuple[Stages, 
 def _input_change(name: str, weights: str | os.PathLike) -> tuple[Tensor, Tensor]:
     """Return scale and shift (each 3,1,1) from ImageNet-normalised images to the input that a network was trained on.
 
-    EfficientNet-Lite's own is (x - 127) / 128 for x in 0..255. It is changed at the input and not absorbed into the
-    first convolution because zero padding would then stand for another colour at the border.
+    EfficientNet-Lite's own is (x - 127) / 128 for x in 0..255, and no part of the first convolution, whose zero padding
+    would stand for another colour then.
     """
     if weights == "hed":
         return caffe_input()

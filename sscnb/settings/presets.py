@@ -95,7 +95,7 @@ PRESETS: dict[str, Config] = {
     "tiny": Config(
         preset="tiny",
         data=DataSettings(source="scenes", train_split="train", scenes=SceneConfig(size=96, train=24, val=8)),
-        cam=replace(_LITE, crop=96, resize=(88, 120), epochs=2, batch_size=8),
+        cam=replace(_LITE, crop=96, resize=(88, 120), epochs=2, batch_size=8, clip=1.0),  # six images would diverge
         # Tests alone: a small decoder, and a loss network that needs no further package.
         reconstruction=ReconstructionSettings(
             width=16,
@@ -125,7 +125,8 @@ PRESETS: dict[str, Config] = {
     "folder": Config(
         preset="folder",
         data=DataSettings(train_split="train"),
-        cam=replace(_LITE, batch_size=16, lr_backbone=0.05, lr_classifier=0.5),
+        # Clipped: without, these rates lead nowhere on few images.
+        cam=replace(_LITE, batch_size=16, lr_backbone=0.05, lr_classifier=0.5, clip=1.0),
         reconstruction=_EDGES,
         modulation=_LITE_MODULATION,
         # Chosen on the baseline too, with masks of 269 photographs of 320x213 pixels.
