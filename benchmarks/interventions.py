@@ -3,8 +3,8 @@
     python benchmarks/interventions.py --data-root ROOT --only eight --write
 
 Each change is a run of its own below `--folder`, so that an interrupted measurement goes on. What a change cannot reach
-is not trained: the preset's own network is compared then. `--write` puts the rows into
-book/results/interventions.json, in the place of those of the same change.
+is not trained: the preset's own network is compared then. `--write` puts the rows into book/results/interventions.json,
+in the place of those of the same change.
 """
 
 import argparse

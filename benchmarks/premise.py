@@ -32,8 +32,7 @@ def settings(crops: list[int], preset: str) -> dict[str, dict[str, Any]]:
     """Return what is changed in each run, by its name.
 
     Crops are compared without clipping and with capped peaks, as the preset was before it was chosen; everything that
-    scales goes along. In
-    `capped` and `shorter` they are capped too.
+    scales goes along. In `capped` and `shorter` peaks are capped too.
     """
     cam, capped = load_config(preset).cam, {"cam.backbone": CAPPED}
     runs: dict[str, dict[str, Any]] = {}

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from sscnb.evidence.metrics import describe
 from sscnb.evidence.report import NOT_RUN, markdown_table
+from sscnb.settings import LADDER
 
 Rows = Sequence[Mapping[str, Any]]
 BOTH = ("baseline", "drs")
@@ -22,7 +23,6 @@ class Change(NamedTuple):
     variants: tuple[str, ...] = BOTH
 
 
-LADDER = ("baseline", "drs", "drs+cdr", "drs+cdr+asm_no_ras", "ssc")
 _CAPPED = {"cam.backbone": "efficientnet_lite0"}
 CHANGES: dict[str, Change] = {
     "capped": Change("peaks capped by the backbone's own ReLU6", _CAPPED, LADDER),
