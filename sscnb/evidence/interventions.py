@@ -9,6 +9,7 @@ from sscnb.settings import LADDER
 
 Rows = Sequence[Mapping[str, Any]]
 BOTH = ("baseline", "drs")
+STEPS = (*BOTH, "drs+cdr", "ssc")
 METRICS = ("seed/mIoU", "seed/tuned_mIoU", "seed/over", "seed/under")
 
 
@@ -23,21 +24,26 @@ class Change(NamedTuple):
     variants: tuple[str, ...] = BOTH
 
 
+_FINER = {"cam.crop": 512, "cam.resize": (320, 640), "modulation.erosion": 8, "inference.long_side": 0}
 _CAPPED = {"cam.backbone": "efficientnet_lite0"}
 CHANGES: dict[str, Change] = {
     "capped": Change("peaks capped by the backbone's own ReLU6", _CAPPED, LADDER),
     # The folder lists eight classes itself, so that no subset of it is taken.
     "eight": Change("peaks capped, and the eight classes of the photographs alone", {**_CAPPED, "data.subset": ""}),
     "released": Change("suppression in the release's places", {"cam.fidelity": "released"}, ("drs",)),
-    "longer": Change("18 epochs instead of 9", {"cam.epochs": 18}),
+    "milder": Change("suppression at .8 of the peak, not .55", {"cam.delta": 0.8}, ("drs",)),
     "shorter": Change("6 epochs instead of 9", {"cam.epochs": 6}),
-    "more": Change("1,000 photographs (`train_aug`), 4 epochs", {"data.train_split": "train_aug", "cam.epochs": 4}),
+    "longer": Change("18 epochs instead of 9", {"cam.epochs": 18}, STEPS),
+    "longest": Change("36 epochs instead of 9", {"cam.epochs": 36}),
+    "more": Change("1,000 photographs (`train_aug`)", {"data.train_split": "train_aug"}, STEPS),
+    "finer": Change("32x32 cells: the paper's crop and sizes", _FINER, STEPS),
     "unclipped": Change("gradients not clipped", {"cam.clip": 0.0}),
     "sooner": Change(
         "reconstruction from the 4th epoch, alignment from the 5th; not the 7th and 8th of 9",
         {"reconstruction.warmup_epochs": 3, "modulation.warmup_epochs": 4},
         ("drs+cdr", "ssc"),
     ),
+    "target": Change("T_obj of .8 instead of .3", {"modulation.threshold": 0.8}, ("ssc",)),
 }
 
 

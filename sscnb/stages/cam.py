@@ -29,7 +29,7 @@ from sscnb.networks import (
     to_tensor,
 )
 from sscnb.ranks import is_main, share
-from sscnb.settings import Config, InferenceSettings, find_variant, settings_dict, trunk_ends, trunks
+from sscnb.settings import Config, InferenceSettings, find_variant, refined_variants, settings_dict, trunk_ends, trunks
 from sscnb.stages.gap import gap_observer, measure_gap
 from sscnb.stages.run import Run
 from sscnb.stages.stage import NotFinished, Result, Stage
@@ -142,7 +142,7 @@ def load_objective(run: Run, variant: str, seed: int) -> Objective:
 
 @locks_given_back()
 def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> Result:
-    """Store the maps that the training images' CAMs (Eq. 1) are made of, and measure the classifier on `val`.
+    """Store the maps that images' CAMs (Eq. 1) are made of, and measure the classifier on `val`.
 
     One compressed file an image, for its n classes: `classes` n (indices 1..C); `maps` n,N float32, rectified maps of
     all scales at the network's own stride, one after the other; `grids` their heights and widths; `size` H,W of the
@@ -157,7 +157,7 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
     settings = {k: v for k, v in settings_dict(inference).items() if k in ("scales", "flip", "long_side")}
     settings = {"inference": settings, "cam": trained.hash}
     stage = run.stage(folder, "cams", settings, variant=variant, seed=seed, split=run.config.data.val_split)
-    ids = _ids_with_cams(run)
+    ids = _ids_with_cams(run, variant)
     if stage.done() and stage.load()["files"].keys() >= {f"{i}.npz" for i in ids}:  # earlier ones lack those of `val`
         return stage.load()
     net = load_cam_net(run, variant, seed)
@@ -171,10 +171,14 @@ def infer_cams(run: Run, variant: str = "baseline", seed: int | None = None) -> 
     return stage.finish(values, device=device_name(), files=files)
 
 
-def _ids_with_cams(run: Run) -> list[str]:
-    """Return the images of the splits for training, seeds and, to choose a threshold on, validation."""
+def _ids_with_cams(run: Run, variant: str) -> list[str]:
+    """Return the images of the splits for seeds and, to choose a threshold on, validation.
+
+    Those of the training split, of which the paper's is seven times as large, where pseudo-masks are made of them.
+    """
     dataset, data = run.dataset(), run.config.data
-    splits = [data.train_split, data.seed_split, *([data.val_split] if data.val_split in dataset.splits else [])]
+    splits = [data.train_split] if variant in refined_variants(run.config) else []
+    splits += [data.seed_split, *([data.val_split] if data.val_split in dataset.splits else [])]
     return list(dict.fromkeys(image_id for split in splits for image_id in dataset.ids(split)))
 
 
