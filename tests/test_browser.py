@@ -241,12 +241,12 @@ def test_threshold_slider_cuts_the_seed(html, browser):
         shown = wait.until(lambda _: (t := box.find_element(By.CSS_SELECTOR, ".status").text).startswith(start) and t)
         return [float(number) for number in re.findall(r"([\d.]+) %", shown)]
 
-    set_slider(browser, "Threshold", 0)
+    set_slider(browser, "Threshold", 0)  # whatever is active: of these few steps' networks hardly the object
     wait.until(lambda _: told("This image")[0] > 0)
-    low = told("This image")
+    assert told("This image")[3] > 0  # of all images
     set_slider(browser, "Threshold", 1)  # nothing exceeds 1: no seed, so no over-activation and nothing found
     wait.until(lambda _: told("This image")[:2] == [0, 100])
-    assert low[0] > 0 and low[1] < 100 and told("This image")[3:] == [0, 100]
+    assert told("This image")[3:] == [0, 100]
     slider = box.find_element(By.CSS_SELECTOR, "input[type=range]")
     slider.send_keys(Keys.ARROW_LEFT)
     wait.until(lambda _: box.find_element(By.TAG_NAME, "output").text == "0.99")

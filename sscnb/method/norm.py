@@ -65,7 +65,7 @@ class _SampleNorm(torch.autograd.Function):
         s, divisor = _deviation(x, rstd)
         grad, n = _laid_out(grad, x), x[0].numel()
 
-        def kernel(factor: Tensor, gamma: Tensor | None, outputs: list[bool]) -> tuple[Tensor | None, ...]:
+        def kernel(factor: Tensor, gamma: Tensor, outputs: list[bool]) -> tuple[Tensor | None, ...]:
             factor = factor.to(rstd.dtype).view_as(rstd)
             return torch.ops.aten.native_group_norm_backward(grad, x, mean, factor, gamma, *_sizes(x), outputs)
 
@@ -74,10 +74,11 @@ class _SampleNorm(torch.autograd.Function):
         # The kernel's, with any r in the place of 1 / deviation, is r (u - mean u) - (x - mean) S r^3 / n. So r is
         # taken such that the two parts are in the wanted proportion, and what is left is a factor a sample.
         r = (n / ((n - 1) * s.clamp_min(1e-3 * EPS) * divisor)).sqrt()
-        gradient, _, of_bias = kernel(r, weight, [wanted[0], x.is_cuda, wanted[2]])
+        gradient, _, of_bias = kernel(r, weight, [wanted[0], False, wanted[2]])
         if gradient is not None:
             gradient.mul_((1 / (divisor * r)).to(x.dtype).view(-1, 1, 1, 1))
-        of_weight = kernel(1 / divisor, weight, [x.is_cuda, True, x.is_cuda])[1] if wanted[1] else None
+        gpu = x.is_cuda  # its kernel fails where this gradient is asked for alone
+        of_weight = kernel(1 / divisor, weight, [gpu, True, gpu])[1] if wanted[1] else None
         return gradient, of_weight, of_bias
 
 

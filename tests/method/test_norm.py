@@ -47,6 +47,17 @@ def test_values_and_gradients_are_those_of_the_definition(scale, layout):
         assert (mine - wanted).norm() <= 1e-12 * wanted.norm()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_gradients_on_a_gpu_are_those_on_the_cpu():
+    gradients = []
+    for device in ("cpu", "cuda"):
+        norm, x = layer(5).to(device), seeded(3, 5, 4, 3).to(device).requires_grad_()
+        parts = (x, norm.weight, norm.bias)
+        gradients.append(torch.autograd.grad(norm(x), parts, seeded(3, 5, 4, 3, seed=1).to(device)))
+    for on_cpu, on_gpu in zip(*gradients, strict=True):
+        assert (on_gpu.cpu() - on_cpu).norm() <= 1e-12 * on_cpu.norm()
+
+
 def test_gradcheck():
     norm = layer(3)
     arguments = (seeded(2, 3, 2, 3).requires_grad_(), norm.weight, norm.bias)

@@ -46,7 +46,8 @@ def test_who_is_asked_to_stop_leaves_no_lock(tmp_path, number):
     command = [sys.executable, "-m", "sscnb", *words]
     process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
     end = time.monotonic() + 120
-    while not (tmp_path / "cam/baseline/seed0/.lock").exists():
+    lock = tmp_path / "cam/baseline/seed0/.lock"
+    while not (lock.exists() and lock.read_text()):  # it is held as soon as it says by whom
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.02)
     os.kill(process.pid, number)
