@@ -16,7 +16,8 @@ import numpy as np
 from sscnb.datasets import IGNORE, Dataset, open_dataset, save_mask, subset_splits
 from sscnb.evidence.interventions import CHANGES
 from sscnb.files import read_json, write_json
-from sscnb.stages import Run, evaluate_seeds, infer_cams, open_run, prepare_data, train_cam
+from sscnb.settings import find_variant
+from sscnb.stages import Run, evaluate_seeds, infer_cams, make_superpixels, open_run, prepare_data, train_cam
 
 RESULTS = Path(__file__).parent.parent / "book/results/interventions.json"
 PRESET = "voc_animals"
@@ -61,6 +62,8 @@ def _put(dataset: Dataset, image_id: str, index: np.ndarray, folder: Path) -> No
 def measure(run: Run, variant: str) -> list[dict[str, Any]]:
     """Train and measure one variant; return its rows."""
     prepare_data(run)
+    if find_variant(variant, run.config)[0].modulation:
+        make_superpixels(run)
     rows = [*train_cam(run, variant)["rows"], *infer_cams(run, variant)["rows"], *evaluate_seeds(run, variant)["rows"]]
     return [row for row in rows if row["metric"] in (*METRICS, *OTHERS)]
 
