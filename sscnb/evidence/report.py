@@ -139,7 +139,10 @@ def describe_rows(rows: Sequence[dict[str, Any]]) -> str:
     if not seeds:
         return NOT_RUN
     number = len({row["seed"] for row in seeds})
-    devices = sorted({row["device"] for row in seeds})
+    variants = {row["variant"] for row in seeds}
+    # The seeds themselves are cut on the processor; what counts is where their networks were trained.
+    trained = [row for row in rows if row.get("stage") == "cam" and row["variant"] in variants]
+    devices = sorted({row["device"] for row in trained or seeds})
     return (
         f"preset `{seeds[0]['preset']}`, split {seeds[0]['split']}, {number} random seed{'s' if number > 1 else ''}, "
         f"threshold fixed at {seeds[0]['threshold']:g}, no CRF, {', '.join(devices)}"

@@ -81,6 +81,9 @@ def test_what_rows_were_measured_with():
     assert "threshold fixed at 0.2" in text
     assert ", 1 random seed," in describe_rows([row("drs", 0, 0.4)])
     assert describe_rows([]) == "not run"
+    places = {"drs": "a GPU", "ssc": "elsewhere"}
+    trained = [row(v, 0, 0.1, "train_loss", None, stage="cam", device=device) for v, device in places.items()]
+    assert describe_rows([row("drs", 0, 0.4), *trained]).endswith("no CRF, a GPU")
 
 
 @pytest.fixture
