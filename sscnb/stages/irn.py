@@ -34,7 +34,7 @@ from sscnb.ranks import is_main, share
 from sscnb.refinement import IRN, ir_label, labels_on_grid, relation_loss, require_crf, set_mean_displacement
 from sscnb.settings import IRNSettings, find_variant, settings_dict
 from sscnb.stages.run import Run
-from sscnb.stages.seeds import load_cams
+from sscnb.stages.seeds import check_refined, load_cams
 from sscnb.stages.stage import NotFinished, Result, Stage
 
 _NOT_SAVED = ("net.backbone.",)  # it is frozen
@@ -64,6 +64,7 @@ def make_ir_labels(run: Run, variant: str = "baseline", seed: int | None = None,
     """
     seed, crf = run.seed if seed is None else seed, crf_choice(run, crf)
     find_variant(variant, run.config)
+    check_refined(run, variant, seed)
     settings = {
         "foreground": run.config.irn.foreground,
         "background": run.config.irn.background,

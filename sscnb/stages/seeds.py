@@ -1,5 +1,6 @@
 """Stage of chapter 2 and 7: from stored CAMs to seeds, and how good they are."""
 
+import json
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from sscnb.evaluation import (
 from sscnb.locks import locks_given_back
 from sscnb.method import full_activation, grid_activation
 from sscnb.ranks import is_main
-from sscnb.settings import find_variant
+from sscnb.settings import find_variant, refined_variants
 from sscnb.stages.run import Run
 from sscnb.stages.stage import Result, Stage
 
@@ -49,6 +50,25 @@ def read_arrays(path: Path, dimensions: Mapping[str, int], written_by: str) -> d
         raise UserError(f"{path} is missing: run notebook {written_by} first.") from error
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}). Delete it to have it made again.") from error
+
+
+def check_refined(run: Run, variant: str, seed: int) -> None:
+    """Look whether a variant has CAMs of all training images, and not only of those that are measured.
+
+    Raises:
+        UserError: it has not; says how to get them.
+    """
+    refined, cams = refined_variants(run.config), run.cam_folder(variant, seed) / "cams"
+    if variant in refined or not (cams / "results.json").is_file():
+        return
+    ids = run.dataset().ids(run.config.data.train_split)
+    lacking = sum(not (cams / f"{image_id}.npz").is_file() for image_id in ids)
+    if lacking:
+        override = json.dumps({"refined": [*refined, variant]})
+        raise UserError(
+            f"{lacking:,} of {len(ids):,} training images have no CAMs of {variant!r}: they are made of the variants "
+            f"that `refined` names. Give 'cams' and this stage the override {override}."
+        )
 
 
 def load_cams(run: Run, variant: str, seed: int, image_id: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ from sscnb.networks.tensors import to_tensor
 from sscnb.settings.config import load_config
 from sscnb.stages.cam import cam_stage, infer_cams, load_cam_net, load_objective, train_cam
 from sscnb.stages.data import make_superpixels, prepare_data
+from sscnb.stages.irn import make_ir_labels
 from sscnb.stages.run import only_looking, open_run
 from sscnb.stages.seeds import evaluate_seeds, load_cams, load_grid_cams
 from sscnb.stages.stage import NotFinished
@@ -391,6 +392,22 @@ def test_photographs_without_a_validation_split(tmp_path):
     train_cam(run)
     assert infer_cams(run)["rows"] == []
     assert values(evaluate_seeds(run))["seed/mIoU"] > 0
+
+
+def test_cams_of_the_training_images_are_made_of_what_is_refined(tmp_path):
+    root = make_photographs(tmp_path / "mine")
+    changes = FOLDER | {"variants": ["baseline", "drs"], "data.seed_split": "val"}
+    run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(root), overrides=changes)
+    prepare_data(run)
+    ids = {split: {f"{i}.npz" for i in run.dataset().ids(split)} for split in ("train", "val")}
+    for variant, splits in {"baseline": ("train", "val"), "drs": ("val",)}.items():
+        train_cam(run, variant)
+        assert infer_cams(run, variant)["files"].keys() == set().union(*(ids[split] for split in splits))
+    text = refusal(make_ir_labels, run, "drs", crf="none")
+    assert "4 of 4 training images" in text and '{"refined": ["baseline", "drs"]}' in text
+    run = replace(run, config=replace(run.config, refined=("baseline", "drs")))
+    assert infer_cams(run, "drs")["files"].keys() == ids["train"] | ids["val"]
+    make_ir_labels(run, "drs", crf="none")
 
 
 def test_images_without_any_class_have_no_cams(tmp_path):
