@@ -9,7 +9,8 @@ from sscnb.settings import LADDER
 
 Rows = Sequence[Mapping[str, Any]]
 BOTH = ("baseline", "drs")
-STEPS = (*BOTH, "drs+cdr", "ssc")
+JOINT = ("drs+cdr", "ssc")
+STEPS = (*BOTH, *JOINT)
 METRICS = ("seed/mIoU", "seed/tuned_mIoU", "seed/over", "seed/under")
 
 
@@ -27,6 +28,7 @@ class Change(NamedTuple):
 # As many cells an object as in the paper; six epochs, which two cores carry.
 _FINER = {"cam.crop": 512, "cam.resize": (320, 640), "modulation.erosion": 8, "inference.long_side": 0}
 _FINER |= {"cam.epochs": 6, "reconstruction.warmup_epochs": 4, "modulation.warmup_epochs": 5}
+_LONGER = {"cam.epochs": 18, "reconstruction.warmup_epochs": 12, "modulation.warmup_epochs": 14}
 _CAPPED = {"cam.backbone": "efficientnet_lite0"}
 CHANGES: dict[str, Change] = {
     "capped": Change("peaks capped by the backbone's own ReLU6", _CAPPED, LADDER),
@@ -35,15 +37,16 @@ CHANGES: dict[str, Change] = {
     "released": Change("suppression in the release's places", {"cam.fidelity": "released"}, ("drs",)),
     "milder": Change("suppression at .8 of the peak, not .55", {"cam.delta": 0.8}, ("drs",)),
     "shorter": Change("6 epochs instead of 9", {"cam.epochs": 6}),
-    "longer": Change("18 epochs instead of 9", {"cam.epochs": 18}, STEPS),
+    "longer": Change("18 epochs instead of 9, warm-ups as long in proportion", _LONGER, STEPS),
     "longest": Change("36 epochs instead of 9", {"cam.epochs": 36}),
+    "joint": Change("18 epochs instead of 9, all of the further ones with every loss", {"cam.epochs": 18}, JOINT),
     "more": Change("1,000 photographs (`train_aug`)", {"data.train_split": "train_aug"}, STEPS),
     "finer": Change("32x32 cells a crop as in the paper, 6 epochs", _FINER, STEPS),
     "unclipped": Change("gradients not clipped", {"cam.clip": 0.0}),
     "sooner": Change(
         "reconstruction from the 4th epoch, alignment from the 5th; not the 7th and 8th of 9",
         {"reconstruction.warmup_epochs": 3, "modulation.warmup_epochs": 4},
-        ("drs+cdr", "ssc"),
+        JOINT,
     ),
     "target": Change("T_obj of .8 instead of .3", {"modulation.threshold": 0.8}, ("ssc",)),
 }
