@@ -66,7 +66,7 @@ class CAMSettings:
     momentum: BelowOne = 0.9  # the text's; the release has 1e-4 in effect, and steps a tenth as large, see `voc`
     weight_decay: Fraction = 1e-4
     power: NonNegative = 0.9  # of the polynomial decay
-    clip: NonNegative = 0.0  # largest gradient norm; 0 is off
+    clip: NonNegative = 0.0  # largest gradient norm, of network and decoder together; 0 is off
     # "no" is float32, as in the release; "tf32", "bf16" and "fp16" are faster on a GPU. The perceptual loss suffers: in
     # bf16 the cosine of its gradient to float32's is about one half.
     precision: Precision = "no"
