@@ -133,7 +133,7 @@ PRESETS: dict[str, Config] = {
         inference=InferenceSettings(scales=(1.0, 1.5), long_side=256),
         irn=replace(_LITE_IRN, long_side=256),
         segmentation=replace(_LITE_SEGMENTATION, long_side=256),
-        # One, since a ladder is for the paper; with networks as small as these SSC is better on some data alone.
+        # One, since a ladder is for the paper; with networks as small as these SSC is better on some data only.
         variants=("baseline",),
     ),
     # The paper's own photographs as far as two cores carry them: VOC's twenty channels, 20x20 cells a crop, and every
