@@ -56,7 +56,7 @@ def evidence_table(number: int, sets: Sets, costs: Rows = ()) -> str:
 def pipeline_table(sets: Sets) -> str:
     """Return the way of the masks as Markdown: seed, pseudo-mask, segmentation; baseline and full method.
 
-    The column "CRF" is that of the labels of the relation network; where both kinds were measured, the dense one's. A
+    The column "CRF" is that of the labels of the relation network; where both kinds were measured, both have lines. A
     heading names the split; a value of another one names its own.
     """
     printed, full = paper.load(2).set_index("method"), paper.load(4).query("ours").iloc[0]
@@ -67,17 +67,23 @@ def pipeline_table(sets: Sets) -> str:
         values = [*(f"{printed.loc[row, column]:.1f}" for column in ("seed", "with_irn")), "not printed", predicted_val]
         lines.append(["" if lines else "paper: VOC 2012", method, "dense", *values])
     for title, rows in sets.items():
-        for place, variant in enumerate(("baseline", "ssc")):
-            seeds = own_split(rows, "seed/mIoU", variant=variant)
-            masks, predicted = one_kind(rows, "pseudo/mIoU", variant), one_kind(rows, "segmentation/mIoU", variant)
-            of_seeds = [row for row in rows if seeds and row.get("split") == seeds[0]["split"]]
-            learned = one_kind(of_seeds, "segmentation/mIoU", variant)
-            if learned and predicted[0]["split"] == learned[0]["split"]:  # no images are kept back
-                predicted = []
-            values = [*(_on("train", found) for found in (seeds, masks, learned)), _on("val", predicted)]
-            crf = masks[0]["crf"] if masks else "-"
-            lines.append(["" if place else title, ("baseline", "SSC")[place], crf, *values])
+        lines += [[title, *_way(rows, "baseline")], ["", *_way(rows, "ssc")]]
+        without = [row for row in rows if row.get("pseudo_crf", row.get("crf")) != "dense"]
+        if len(without) < len(rows) and any(row["metric"] == "pseudo/mIoU" for row in without):
+            lines += [["", *_way(without, "baseline")], ["", *_way(without, "ssc")]]
     return markdown_table(head, lines, numbers=4)
+
+
+def _way(rows: Rows, variant: str) -> list[str]:
+    """Return a variant's cells of `pipeline_table`, from its name on."""
+    seeds = own_split(rows, "seed/mIoU", variant=variant)
+    masks, predicted = one_kind(rows, "pseudo/mIoU", variant), one_kind(rows, "segmentation/mIoU", variant)
+    of_seeds = [row for row in rows if seeds and row.get("split") == seeds[0]["split"]]
+    learned = one_kind(of_seeds, "segmentation/mIoU", variant)
+    if learned and predicted[0]["split"] == learned[0]["split"]:  # no images are kept back
+        predicted = []
+    values = [*(_on("train", found) for found in (seeds, masks, learned)), _on("val", predicted)]
+    return [{"ssc": "SSC"}.get(variant, variant), masks[0]["crf"] if masks else "-", *values]
 
 
 def segmentation_table(sets: Sets) -> str:
