@@ -68,8 +68,8 @@ def pipeline_table(sets: Sets) -> str:
         lines.append(["" if lines else "paper: VOC 2012", method, "dense", *values])
     for title, rows in sets.items():
         lines += [[title, *_way(rows, "baseline")], ["", *_way(rows, "ssc")]]
-        without = [row for row in rows if row.get("pseudo_crf", row.get("crf")) != "dense"]
-        if len(without) < len(rows) and any(row["metric"] == "pseudo/mIoU" for row in without):
+        if {"dense", "none"} <= {row["crf"] for row in rows if row["metric"] == "pseudo/mIoU"}:
+            without = [row for row in rows if row.get("pseudo_crf", row.get("crf")) != "dense"]
             lines += [["", *_way(without, "baseline")], ["", *_way(without, "ssc")]]
     return markdown_table(head, lines, numbers=4)
 

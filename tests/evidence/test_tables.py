@@ -100,6 +100,8 @@ def test_the_way_from_seed_to_segmentation():
     assert table[4] == ["this run", "baseline", "-", *["not run"] * 4]
     assert table[5][-5:] == ["dense", "50.0", "65.0", "not run", "70.0"]
     assert table[7][-5:] == ["none", "50.0", "60.0", "not run", "not run"] and len(table) == 8
+    truth = row("segmentation/mIoU", 0.9, "truth", crf="dense")  # of the predictions
+    assert len(lines(pipeline_table({"this run": [*rows[:2], truth]}))) == 6  # one kind of pseudo-masks, one line each
     assert table[0][3:5] == ["seed on train", "pseudo-mask on train"]
     assert table[0][5:] == ["segmentation on train", "segmentation on val"]
     rows += segmented(0.8, split="train")
