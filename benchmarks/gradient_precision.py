@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from sscnb.datasets.scenes import CLASSES as SCENE_CLASSES
 from sscnb.evidence import example_batch
 from sscnb.method import Objective, build_objective
 from sscnb.settings import find_variant, load_config
@@ -91,7 +90,7 @@ def gradients(objective: Objective, batch: dict[str, Tensor], precision: Any) ->
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     variant, config = find_variant("ssc", load_config("small"))
-    crop, classes = config.cam.crop, len(SCENE_CLASSES)
+    crop, classes = config.cam.crop, len(config.data.scenes.classes)
     torch.manual_seed(0)
     batch = example_batch(2, crop, classes)
     batch["image"] = F.interpolate(torch.randn(2, 3, crop // 8, crop // 8), size=(crop, crop), mode="bicubic")

@@ -30,7 +30,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sscnb.datasets.scenes import CLASSES as SCENE_CLASSES
 from sscnb.evidence import estimate_step, measure_step, prepare_step
 from sscnb.files import read_json, write_json
 from sscnb.method import Objective, build_objective, class_activation, classification_loss, erode, region_mean
@@ -260,9 +259,10 @@ def speed_rows(size: int, batch: int, repetitions: int, names: list[str]) -> lis
 def variant_rows(repetitions: int) -> list[dict[str, Any]]:
     """Time a step of every variant at the sizes of preset `small`."""
     rows, config = [], override(load_config("small"), CALM)
+    classes = len(config.data.scenes.classes)
     for variant in LADDER:
-        measured = measure_step(config, variant, repetitions=repetitions, num_classes=len(SCENE_CLASSES))
-        setting = setting_of(config, config.cam.batch_size, config.cam.crop, "no", classes=len(SCENE_CLASSES))
+        measured = measure_step(config, variant, repetitions=repetitions, num_classes=classes)
+        setting = setting_of(config, config.cam.batch_size, config.cam.crop, "no", classes=classes)
         threads = torch.get_num_threads()
         rows.append(row("seconds per step", measured["seconds"], variant, "ours", setting, unit="s", threads=threads))
     return rows

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 from sscnb.datasets import image_size, open_dataset, subset_splits
-from sscnb.datasets.scenes import CLASSES
 from sscnb.evidence import operations as count
 from sscnb.settings import Config, long_trunk, predicted_splits, refined_variants, segmentation_sources
 from sscnb.stages import Run
@@ -81,7 +80,8 @@ def images_of_run(run: Run) -> Images:
     data = run.config.data
     if data.source == "scenes":
         scenes = data.scenes
-        return Images(scenes.train, scenes.val, scenes.train + scenes.val, len(CLASSES), (scenes.size, scenes.size))
+        size, classes = (scenes.size, scenes.size), len(scenes.classes)
+        return Images(scenes.train, scenes.val, scenes.train + scenes.val, classes, size)
     dataset = open_dataset(run.data_root)
     listed = subset_splits(data.subset) if data.subset else {}
 

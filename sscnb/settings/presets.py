@@ -94,7 +94,9 @@ _LITE_SEGMENTATION = SegmentationSettings(
 PRESETS: dict[str, Config] = {
     "tiny": Config(
         preset="tiny",
-        data=DataSettings(source="scenes", train_split="train", scenes=SceneConfig(size=96, train=24, val=8)),
+        data=DataSettings(
+            source="scenes", train_split="train", scenes=SceneConfig(size=96, train=24, val=8, families=4)
+        ),
         cam=replace(_LITE, crop=96, resize=(88, 120), epochs=2, batch_size=8, clip=1.0),  # six images would diverge
         # Tests alone: a small decoder, and a loss network that needs no further package.
         reconstruction=ReconstructionSettings(

@@ -12,9 +12,8 @@ from sscnb.datasets.folder import open_dataset
 from sscnb.datasets.palette import save_mask, voc_palette
 from sscnb.datasets.scenes import writing as scenes
 from sscnb.datasets.scenes.drawing import NOTHING, PART
-from sscnb.datasets.scenes.toys import PARTS, draw_toy
+from sscnb.datasets.scenes.toys import FAMILIES, PARTS, draw_toy
 from sscnb.datasets.scenes.writing import (
-    CLASSES,
     SceneConfig,
     describe_rules,
     render_scene,
@@ -23,8 +22,10 @@ from sscnb.datasets.scenes.writing import (
     write_scenes,
 )
 from sscnb.errors import UserError
+from sscnb.settings import load_config
 
-SMALL = SceneConfig(size=64, train=8, val=8)
+SMALL = SceneConfig(size=64, train=8, val=8, families=4)
+CLASSES = SceneConfig().classes
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -76,7 +77,7 @@ def test_sizes_and_values(size):
 
 def test_labels_are_the_classes_in_the_mask(folder):
     dataset = open_dataset(folder)
-    assert dataset.classes == CLASSES and dataset.splits == ["train", "val"]
+    assert dataset.classes == SMALL.classes == CLASSES[:8] and dataset.splits == ["train", "val"]
     assert (folder / "labels.csv").read_text().splitlines()[0] == "id,classes"
     for split in dataset.splits:
         assert dataset.ids(split) == [scene_id(split, k) for k in range(8)]
@@ -117,7 +118,7 @@ def test_the_train_keeps_to_its_track(many):
     for present, rate in ((True, rules.own_ground), (False, rules.own_ground_others)):
         on_rails = [s.ground == "rails" for s in many if ("train" in s.labels) == present]
         spread = np.sqrt(rate * (1 - rate) / len(on_rails))
-        assert len(on_rails) > 25 and abs(np.mean(on_rails) - rate) < 3.5 * spread
+        assert len(on_rails) > 12 and abs(np.mean(on_rails) - rate) < 3.5 * spread
 
 
 @pytest.mark.parametrize(("own", "others"), [(1.0, 0.0), (0.0, 1.0)])
@@ -129,12 +130,12 @@ def test_ground_follows_the_train_exactly_at_extreme_rates(own, others):
 
 
 def test_every_class_is_in_a_tiny_set_and_they_are_even_in_a_large_one(many):
-    tiny = SceneConfig(size=96, train=24, val=8)
-    for split, count in (("train", 24), ("val", 8)):
+    tiny = load_config("tiny").data.scenes
+    for split, count in (("train", tiny.train), ("val", tiny.val)):
         seen = {name for k in range(count) for name in render_scene(tiny, k, split).labels}
-        assert seen == set(CLASSES)
+        assert seen == set(tiny.classes)
     share = [np.mean([name in s.labels for s in many]) for name in CLASSES]
-    assert min(share) > 0.125 and max(share) < 2 * min(share)  # each is first in an eighth of the images
+    assert min(share) >= 1 / len(CLASSES) and max(share) < 2.5 * min(share)  # each is first equally often
 
 
 def test_a_part_is_in_sight_and_smaller_than_its_body(many):
@@ -149,12 +150,12 @@ def test_a_part_is_in_sight_and_smaller_than_its_body(many):
 
 def test_siblings_are_no_class(many):
     with_sibling = [s for s in many if s.sibling.any()]
-    assert 0.15 < len(with_sibling) / len(many) < 0.35
+    assert 0.1 < len(with_sibling) / len(many) < 0.3  # asked for in a quarter; not all find a place
     for scene in with_sibling:
         assert set(np.unique(scene.mask[scene.sibling > 0])) <= {0, 255}
 
 
-@pytest.mark.parametrize("family", ["vehicle", "beast", "bird", "vessel"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_differs_in_the_part_alone(family):
     """Laid over each other by their feet, the classes and the sibling show one body where none shows a part."""
     names = [name for name, (body, _) in PARTS.items() if body == family]
@@ -218,12 +219,17 @@ def test_described_rules_come_from_the_config():
             changed = tuple(end / 2 for end in value)
         elif isinstance(value, tuple):
             changed = value[::-1]
+        elif field.name == "families":
+            changed = value - 1
         else:
             changed = value + 1 if isinstance(value, int) else value / 2
         assert describe_rules(dataclasses.replace(SceneConfig(), **{field.name: changed})) != plain, field.name
 
 
-@pytest.mark.parametrize("wrong", [{"size": 20}, {"val": 0}, {"clutter": 1.5}, {"objects": (0.5, 0.1, 0.1)}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"size": 20}, {"val": 0}, {"families": 11}, {"families": 1}, {"clutter": 1.5}, {"objects": (0.5, 0.1, 0.1)}],
+)
 def test_impossible_rules_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         SceneConfig(**wrong)

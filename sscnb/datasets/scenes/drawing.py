@@ -15,7 +15,7 @@ Points = Sequence[tuple[float, float]] | Sequence[np.ndarray] | np.ndarray
 Colour = Sequence[int]
 Pattern = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 
-INK = (38, 34, 36)
+INK, IRON = (38, 34, 36), (62, 62, 70)
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], cells: Sequence[float | tuple[float, float]]) -> np.ndarray:

@@ -7,8 +7,8 @@ import numpy as np
 
 from sscnb.datasets.scenes.drawing import NOTHING, PART, Sprite
 from sscnb.datasets.scenes.grounds import GROUNDS, draw_place
-from sscnb.datasets.scenes.rules import CLASSES, HOMEBODY, OWN_GROUND, SPLITS, SceneConfig
-from sscnb.datasets.scenes.toys import CLUTTER, FAMILIES, PARTS, draw_clutter, draw_toy
+from sscnb.datasets.scenes.rules import HOMEBODY, OWN_GROUND, SPLITS, SceneConfig
+from sscnb.datasets.scenes.toys import CLUTTER, PARTS, draw_clutter, draw_toy
 from sscnb.errors import UserError
 
 IGNORE = 255
@@ -24,7 +24,7 @@ class Scene:
     mask: np.ndarray  # H,W uint8: 0 background, 1..C, 255 on a line about a pixel wide around each object
     part: np.ndarray  # H,W uint8: 1 where the part that only its class has is in sight
     sibling: np.ndarray  # H,W uint8: 1 where a body of no class is in sight
-    labels: tuple[str, ...]  # classes in the mask, in the order of CLASSES
+    labels: tuple[str, ...]  # classes in the mask, in the order of the config's
     ground: str  # a key of GROUNDS
 
 
@@ -72,7 +72,7 @@ def render_scene(config: SceneConfig, index: int, split: str) -> Scene:
     image = _photograph(config, camera_rng, canvas)
 
     seen, roles = _in_sight(placed, config.size)
-    classes = np.array([0] + [CLASSES.index(p.name) + 1 if p.name else 0 for p in placed], np.uint8)
+    classes = np.array([0] + [config.classes.index(p.name) + 1 if p.name else 0 for p in placed], np.uint8)
     siblings = np.array([False] + [p.sibling for p in placed])
     mask = classes[seen]
     # The line runs on the far side of each contour: there pixels are mixed, and thin parts keep their width.
@@ -86,16 +86,16 @@ def render_scene(config: SceneConfig, index: int, split: str) -> Scene:
         mask=mask,
         part=((roles == PART) & kept).astype(np.uint8),
         sibling=siblings[seen].astype(np.uint8),
-        labels=tuple(name for k, name in enumerate(CLASSES, 1) if (mask == k).any()),
+        labels=tuple(name for k, name in enumerate(config.classes, 1) if (mask == k).any()),
         ground=ground,
     )
 
 
 def _first_class(config: SceneConfig, index: int, split: str) -> str:
     """Each run of C scenes has each class once as its first object: classes are even and small sets have all."""
-    block, within = divmod(index, len(CLASSES))
-    order = np.random.default_rng([config.seed, SPLITS.index(split), block, 1]).permutation(len(CLASSES))
-    return CLASSES[order[within]]
+    block, within = divmod(index, len(config.classes))
+    order = np.random.default_rng([config.seed, SPLITS.index(split), block, 1]).permutation(len(config.classes))
+    return config.classes[order[within]]
 
 
 def _stand_toys(
@@ -107,9 +107,10 @@ def _stand_toys(
     """
     further = rng.choice(len(config.objects), p=config.objects)
     low, high = config.lengths[further]
+    classes = config.classes
     wanted: list[tuple[str, str | None]] = [("toy", first)]  # what to draw and its class
     for _ in range(further):
-        wanted.append(("toy", first if rng.random() < config.same_class else CLASSES[rng.integers(len(CLASSES))]))
+        wanted.append(("toy", first if rng.random() < config.same_class else classes[rng.integers(len(classes))]))
     if rng.random() < config.siblings:
         wanted.append(("toy", None))
     for rate in (config.clutter, config.clutter / 2):
@@ -125,8 +126,7 @@ def _stand_toys(
         if under is not None:
             tilt = -under[2] if mirror else under[2]
         if kind == "toy":
-            families = list(FAMILIES)
-            family = PARTS[name][0] if name else families[rng.integers(len(families))]
+            family = PARTS[name][0] if name else config.bodies[rng.integers(config.families)]
             sprite = draw_toy(rng, family, name, length * config.size * _DRAWN_LARGER, tilt, mirror, light)
         else:
             length *= rng.uniform(0.35, 0.7)

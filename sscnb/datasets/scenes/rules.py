@@ -6,7 +6,6 @@ from sscnb.datasets.scenes.grounds import GROUNDS
 from sscnb.datasets.scenes.toys import FAMILIES, PARTS
 from sscnb.errors import UserError
 
-CLASSES: tuple[str, ...] = tuple(PARTS)
 SPLITS = ("train", "val")
 HOMEBODY, OWN_GROUND = "train", "rails"  # the class of the co-occurrence failure (Fig. 8), and the ground it stands on
 LOOK_ALIKES = ("stag", "ram")  # a pair that only the form of a small part tells apart
@@ -20,8 +19,9 @@ class SceneConfig:
     train: int = 300  # images in split train
     val: int = 100  # images in split val
     seed: int = 0
+    families: int = 10  # of bodies, in the order of FAMILIES, with two classes each
     objects: tuple[float, ...] = (0.42, 0.36, 0.22)  # rate of one, two, three objects in an image
-    lengths: tuple[tuple[float, float], ...] = ((0.42, 0.62), (0.34, 0.52), (0.28, 0.42))  # of one, two, three objects
+    lengths: tuple[tuple[float, float], ...] = ((0.6, 0.9), (0.46, 0.68), (0.36, 0.52))  # of one, two, three objects
     same_class: float = 0.2  # rate at which a further object is of the first one's class; else each class is as likely
     own_ground: float = 0.9  # rate of a track under the train
     own_ground_others: float = 0.04  # rate of a track in images without a train
@@ -40,6 +40,8 @@ class SceneConfig:
                 "the embedded scenes need size >= 48, train >= 1, val >= 1 and seed >= 0; "
                 f"got size {self.size}, train {self.train}, val {self.val}, random seed {self.seed}."
             )
+        if not 2 <= self.families <= len(FAMILIES):  # the pairs of two failures are in the first two
+            raise UserError(f"the embedded scenes need families in 2..{len(FAMILIES)}; got {self.families}.")
         rates = {name: getattr(self, name) for name in _RATES}
         wrong = [f"{name} = {rate}" for name, rate in rates.items() if not 0 <= rate <= 1]
         if wrong:
@@ -60,6 +62,16 @@ class SceneConfig:
                 f"got {self.tilt} and {self.jpeg_quality}."
             )
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names, in the order of their numbers in a mask."""
+        return tuple(name for name, (family, _) in PARTS.items() if family in self.bodies)
+
+    @property
+    def bodies(self) -> tuple[str, ...]:
+        """The families' names."""
+        return tuple(FAMILIES)[: self.families]
+
 
 _RATES = (
     "same_class", "own_ground", "own_ground_others", "siblings", "clutter", "min_visible", "min_part_visible",
@@ -73,7 +85,7 @@ def describe_rules(config: SceneConfig) -> list[tuple[str, str]]:
         return f"{low_high[0]:g} to {low_high[1]:g}"
 
     counts = ", ".join(str(k) for k in range(1, len(config.objects) + 1))
-    families = [" and ".join(name for name, (family, _) in PARTS.items() if family == body) for body in FAMILIES]
+    families = [" and ".join(name for name, (family, _) in PARTS.items() if family == body) for body in config.bodies]
     return [
         (
             "images",
@@ -82,7 +94,7 @@ def describe_rules(config: SceneConfig) -> list[tuple[str, str]]:
         ("classes, paired by the body they share", "; ".join(families)),
         ("pair whose parts are alike in colour, size and place", " and ".join(LOOK_ALIKES)),
         ("grounds", ", ".join(GROUNDS)),
-        ("first object", f"each class once in every {len(CLASSES)} images"),
+        ("first object", f"each class once in every {len(config.classes)} images"),
         (f"rate of {counts} objects", ", ".join(f"{r:g}" for r in config.objects)),
         ("object length / image side, by number of objects", ", ".join(span(r) for r in config.lengths)),
         ("rate at which a further object repeats the first one's class", f"{config.same_class:g}"),

@@ -1,6 +1,6 @@
 """The embedded scenes: a generated VOC-layout folder in which the paper's phenomena happen and can be measured.
 
-Toys stand in drawn places. Each of the eight classes has a small part of its own on a body that another class shares,
+Toys stand in drawn places. Each class has a small part of its own on a body that another class shares,
 so that an image-level label points at the part (Fig. 1b); the train keeps to its track, so that the track comes to mean
 train (Fig. 8).
 """
@@ -19,12 +19,11 @@ from tqdm import tqdm
 
 from sscnb.datasets.palette import save_mask
 from sscnb.datasets.scenes.rendering import Scene, render_scene
-from sscnb.datasets.scenes.rules import CLASSES, SPLITS, SceneConfig, describe_rules
+from sscnb.datasets.scenes.rules import SPLITS, SceneConfig, describe_rules
 from sscnb.errors import UserError, refusal
 from sscnb.files import read_json, user_path
 
 __all__ = [
-    "CLASSES",
     "Scene",
     "SceneConfig",
     "describe_rules",
@@ -125,7 +124,7 @@ def _write(root: Path, config: SceneConfig, rules: dict[str, Any], progress: boo
                 bar.update()
             listing = root / "ImageSets/Segmentation" / f"{split}.txt"
             listing.write_text("\n".join(ids[split]) + "\n", encoding="utf-8")
-    (root / "classes.txt").write_text("\n".join(CLASSES) + "\n", encoding="utf-8")
+    (root / "classes.txt").write_text("\n".join(config.classes) + "\n", encoding="utf-8")
     for name, rows in (("labels.csv", labels), ("grounds.csv", grounds)):
         with (root / name).open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
