@@ -16,14 +16,14 @@ from sscnb.parallel import worth_starting
 from sscnb.ranks import is_main, local_ranks, share
 from sscnb.settings import settings_dict
 from sscnb.stages.provenance import project_root
-from sscnb.stages.run import Run
+from sscnb.stages.run import Run, data_settings
 from sscnb.stages.stage import Result
 
 
 @locks_given_back()
 def prepare_data(run: Run) -> Result:
     """Make or link the data set, look at every file once, and count classes per split."""
-    stage = run.stage(run.folder / "data", "data", {"data": settings_dict(run.config.data), "root": run.data_root})
+    stage = run.stage(run.folder / "data", "data", {"data": data_settings(run.config), "root": run.data_root})
     if stage.done():
         return stage.load()
     stage.begin()

@@ -237,12 +237,20 @@ def only_looking(run: Run) -> Run:
     return replace(run, looking=True)
 
 
+def data_settings(config: Config) -> dict[str, Any]:
+    """Return the settings that a run's data depend on; how scenes are drawn says nothing about photographs."""
+    settings = settings_dict(config.data)
+    if config.data.source != "scenes":
+        settings.pop("scenes")
+    return settings
+
+
 def _fixed(config: Config) -> dict[str, Any]:
     """Return the settings that a run folder holds to: those of the CAM networks, without how many of them or workers.
 
     What comes after the seeds is cheap to make again, and each stage refuses another setting's output itself.
     """
-    settings = settings_dict(config)
+    settings = settings_dict(config) | {"data": data_settings(config)}
     for name in ("preset", "variants", "refined", "seeds", "irn", "pseudo", "segmentation"):
         settings.pop(name)
     for part in settings.values():

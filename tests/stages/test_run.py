@@ -132,6 +132,15 @@ def test_a_folder_keeps_its_data(tmp_path, photographs):
     assert str(photographs) in text and str(other) in text and snapshot(folder) == before
 
 
+def test_photographs_do_not_depend_on_how_scenes_are_drawn(tmp_path, photographs):
+    """Their networks stay valid when a later version draws other scenes."""
+    options = {"preset": "folder", "run_dir": str(tmp_path / "run"), "data_root": str(photographs)}
+    prepare_data(open_run(**options))
+    before = snapshot(tmp_path / "run")
+    prepare_data(open_run(**options, overrides={"data.scenes.families": 2}))  # done
+    assert snapshot(tmp_path / "run") == before
+
+
 def test_what_was_opened_or_refused_alone_leaves_no_trace(tiny):
     """A wrong setting that a stage refuses, and a dry run, do not pin the folder."""
     run = open_run(**tiny, overrides={"cam.epochs": 7})
