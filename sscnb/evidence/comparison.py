@@ -12,11 +12,11 @@ import pandas as pd
 from sscnb.evaluation import BACKGROUND, LOOK_ALIKE, tally
 from sscnb.evidence import paper
 from sscnb.evidence.metrics import describe, titled
-from sscnb.evidence.report import NOT_RUN
+from sscnb.evidence.report import NOT_RUN, own_split
 from sscnb.evidence.tables import LOSSES
-from sscnb.settings import LADDER, SWEEPS, VARIANTS, Config, sweep
+from sscnb.settings import LADDER, SWEEPS, VARIANTS, Config, load_config, sweep
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[dict[str, Any]]
 SEGMENTATIONS = {3: "VOC, VGG-16", 4: "VOC, ResNet-101", 5: "COCO, VGG-16", 6: "COCO, ResNet-101"}  # Tables III to VI
 
 
@@ -56,10 +56,11 @@ def sweeps(config: Config, rows: Rows, kept: Rows, seed: int) -> pd.DataFrame:
 
     Args:
         rows: of this run, on one split.
-        kept: those that are kept with the book.
+        kept: those that are kept with the book, of any preset: r is scaled to that one's crop.
         seed: whose values are shown, of both.
     """
     measured, known = _of_seed(rows, seed), _of_seed(kept, seed)
+    theirs = load_config(kept[0]["preset"]) if kept else config
     good = paper.load_sweep().set_index(["parameter", "value"])["good"]
     return pd.DataFrame(
         {
@@ -68,7 +69,7 @@ def sweeps(config: Config, rows: Rows, kept: Rows, seed: int) -> pd.DataFrame:
             "value": value,
             "paper": "good" if good.get((parameter, value)) else "lower",
             "this run": measured.get(name),
-            "kept": known.get(name),
+            "kept": known.get(sweep(parameter, theirs)[value]),
         }
         for parameter in SWEEPS
         for value, name in sweep(parameter, config).items()
@@ -76,7 +77,7 @@ def sweeps(config: Config, rows: Rows, kept: Rows, seed: int) -> pd.DataFrame:
 
 
 def _of_seed(rows: Rows, seed: int) -> dict[str, float]:
-    return {r["variant"]: 100 * r["value"] for r in rows if r["metric"] == "seed/mIoU" and r["seed"] == seed}
+    return {r["variant"]: 100 * r["value"] for r in own_split(rows, "seed/mIoU") if r["seed"] == seed}
 
 
 def refinement(table: pd.DataFrame, variants: Sequence[str], title: str) -> pd.DataFrame:

@@ -35,7 +35,7 @@ def test_gaps_are_means_over_random_seeds_in_the_unit_of_their_title():
 def test_sweeps_have_every_value_of_fig_7_and_one_seeds_measures():
     config = load_config("tiny")
     rows = [row("seed/mIoU", 0.5), row("seed/mIoU", 0.6, seed=1), row("seed/over", 0.7)]
-    kept = [row("seed/mIoU", 0.25, "ssc@modulation.beta=2")]
+    kept = [row("seed/mIoU", 0.25, "ssc@modulation.beta=2") | {"preset": "tiny"}]
     table = comparison.sweeps(config, rows, kept, seed=0)
     assert len(table) == sum(len(values) for values in SWEEPS.values())
     assert table[table["variant"] == "ssc"]["this run"].dropna().unique().tolist() == [50]
@@ -43,6 +43,13 @@ def test_sweeps_have_every_value_of_fig_7_and_one_seeds_measures():
     assert (known["parameter"], known["value"], known["kept"], known["paper"]) == ("beta_a", 2, 25, "good")
     by_value = table[table["parameter"] == "r"].set_index("value")["paper"]
     assert by_value.to_dict() == {2: "lower", 4: "lower", 6: "good", 8: "good", 10: "good", 12: "lower"}
+
+
+def test_kept_sweeps_may_be_of_a_preset_whose_erosion_has_other_values():
+    kept = [row("seed/mIoU", 0.25, "ssc@modulation.erosion=4") | {"preset": "voc_animals"}]  # 6 of 512 are 4 of 320
+    table = comparison.sweeps(load_config("tiny"), [], kept, seed=0)
+    (known,) = table[table["kept"].notna()].to_dict("records")
+    assert (known["parameter"], known["value"], known["kept"]) == ("r", 6, 25)
 
 
 def test_refinement_is_table_ii_and_the_variants_that_were_run():
