@@ -16,6 +16,12 @@ def ranked(values: Values) -> list[str]:
     return [image_id for _, image_id in sorted((value, i) for i, value in values.items() if value is not None)]
 
 
+def middle(values: Values, ids: Sequence[str]) -> Sequence[str]:
+    """Return the image in the middle of the ranking, as the only one; the first of `ids` where nothing is ranked."""
+    order = ranked(values)
+    return order[len(order) // 2 :][:1] or ids[:1]
+
+
 def gains(before: Values, after: Values) -> dict[str, float]:
     """Return what each image gains, as far as both values are known."""
     pairs = ((image_id, before.get(image_id), value) for image_id, value in after.items())

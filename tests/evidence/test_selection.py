@@ -19,6 +19,13 @@ def test_images_are_ranked_from_the_lowest_up():
     assert selection.ranked({"a": None}) == []
 
 
+def test_the_middle_image_of_a_ranking_or_the_first_one():
+    assert selection.middle({"a": 0.9, "b": 0.1, "c": 0.5, "d": None}, ["x", "y"]) == ["c"]
+    assert selection.middle({"a": 0.9, "b": 0.1}, ["x"]) == ["a"]
+    assert selection.middle({"d": None}, ["x", "y"]) == selection.middle({}, ["x"]) == ["x"]
+    assert selection.middle({}, []) == []
+
+
 def test_gains_are_of_images_with_both_values():
     before = {"a": 0.25, "b": 0.5, "c": None, "d": 0.0}
     assert selection.gains(before, {"a": 0.75, "b": 0.25, "c": 1.0, "d": None, "e": 1.0}) == {"a": 0.5, "b": -0.25}
