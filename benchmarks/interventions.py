@@ -1,13 +1,14 @@
 """Why does a step of the ladder cost something on the photographs? Its networks, with one thing changed at a time.
 
-    python benchmarks/interventions.py --data-root ROOT --only eight --write
+    python benchmarks/interventions.py --data-root ROOT --only longer --seeds 0 1 2 --write
 
 Each change is a run of its own below `--folder`, so that an interrupted measurement goes on. What a change cannot reach
 is not trained: the preset's own network is compared then. `--write` puts the rows into book/results/interventions.json,
-in the place of those of the same change.
+in the place of those of the same change, variant and random seed.
 """
 
 import argparse
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/interventions"))
     parser.add_argument("--only", nargs="*", default=[], choices=list(CHANGES), help="changes (default: all)")
     parser.add_argument("--variant", nargs="*", default=[], help="of those that a change reaches (default: all)")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0], help="random seeds (default: 0)")
     parser.add_argument("--write", action="store_true", help="keep the rows with the book")
     options = parser.parse_args()
     rows = []
@@ -81,14 +83,18 @@ def main() -> None:
         change, folder, root = CHANGES[name], options.folder.resolve(), options.data_root.resolve()
         if "data.subset" in change.overrides:
             root = eight_classes(root, folder / "eight_classes")
-        run = open_run(PRESET, str(folder / name), str(root), 0, dict(change.overrides))
-        for variant in options.variant or change.variants:
+        for seed, variant in product(options.seeds, options.variant or change.variants):
+            run = open_run(PRESET, str(folder / name), str(root), seed, dict(change.overrides))
             rows += [row | {"change": name} for row in measure(run, variant)]
-            print(name, variant, {row["metric"]: round(row["value"], 4) for row in rows[-8:]}, flush=True)
+            print(name, variant, seed, {row["metric"]: round(row["value"], 4) for row in rows[-8:]}, flush=True)
     if options.write:
-        done = {(row["change"], row["variant"]) for row in rows}
         kept = read_json(RESULTS, {"rows": list})["rows"] if RESULTS.is_file() else []
-        write_json(RESULTS, {"rows": [r for r in kept if (r["change"], r["variant"]) not in done] + rows})
+        done = set(map(_which, rows))
+        write_json(RESULTS, {"rows": [row for row in kept if _which(row) not in done] + rows})
+
+
+def _which(row: dict[str, Any]) -> tuple[str, str, int]:
+    return row["change"], row["variant"], row["seed"]
 
 
 if __name__ == "__main__":

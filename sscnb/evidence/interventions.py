@@ -1,6 +1,6 @@
 """Whether a step of the ladder helps when one thing is changed, and where suppression acts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sscnb.evidence.metrics import describe
@@ -56,17 +56,18 @@ def interventions_table(rows: Rows, chosen: Rows, before: str, after: str) -> st
 
     Args:
         rows: of `benchmarks/interventions.py`, each with its `change`.
-        chosen: of the preset as it is; their random seed 0 is compared.
-        before, after: the step's variants, such as "baseline" and "drs".
+        chosen: of the preset as it is.
+        before, after: the step's variants, such as "baseline" and "drs". Values are means over the random seeds that
+            both were trained with.
     """
-    head = ["change", *(describe(metric).heading for metric in METRICS)]
+    head = ["change", "random seeds", *(describe(metric).heading for metric in METRICS)]
     lines = [["none", *_step(chosen, chosen, before, after)]]
     for name, change in CHANGES.items():
         of_change = [row for row in rows if row["change"] == name]
         if any(row["variant"] == after for row in of_change):
             own = of_change if before in change.variants else chosen
             lines.append([change.title, *_step(own, of_change, before, after)])
-    return markdown_table(head, lines, numbers=len(METRICS))
+    return markdown_table(head, lines, numbers=len(METRICS) + 1)
 
 
 def suppression_table(rows: Rows, preset: str) -> str:
@@ -80,7 +81,7 @@ def suppression_table(rows: Rows, preset: str) -> str:
         for suppressed in (False, True):
             labels = {"preset": preset, "variant": variant, "suppressed": suppressed}
             found = [row for row in rows if labels.items() <= row.items()]
-            values = [_value(found, metric, variant) for metric in METRICS]
+            values = [_mean(found, metric, variant, {0}) for metric in METRICS]
             lines.append([trained, "with" if suppressed else "without", *values])
     return markdown_table(
         ["trained", "shown", *(describe(metric).heading for metric in METRICS)], lines, numbers=len(METRICS)
@@ -88,10 +89,18 @@ def suppression_table(rows: Rows, preset: str) -> str:
 
 
 def _step(of_before: Rows, of_after: Rows, before: str, after: str) -> list[str]:
-    return [f"{_value(of_before, metric, before)} → {_value(of_after, metric, after)}" for metric in METRICS]
+    """Return how many random seeds are compared, and a step's values with them."""
+    of_step = _seeds(of_after, after)
+    seeds = of_step & _seeds(of_before, before) or of_step
+    cells = (f"{_mean(of_before, m, before, seeds)} → {_mean(of_after, m, after, seeds)}" for m in METRICS)
+    return [str(len(seeds)), *cells]
 
 
-def _value(rows: Rows, metric: str, variant: str) -> str:
-    kind, labels = describe(metric), {"metric": metric, "variant": variant, "seed": 0}
-    found = [row["value"] for row in rows if labels.items() <= row.items()]
-    return f"{kind.shown(found[0]):.{kind.digits}f}" if found else NOT_RUN
+def _seeds(rows: Rows, variant: str) -> set[int]:
+    return {row["seed"] for row in rows if row.get("variant") == variant}
+
+
+def _mean(rows: Rows, metric: str, variant: str, seeds: Collection[int]) -> str:
+    kind, labels = describe(metric), {"metric": metric, "variant": variant}
+    found = [row["value"] for row in rows if labels.items() <= row.items() and row["seed"] in seeds]
+    return f"{kind.shown(sum(found) / len(found)):.{kind.digits}f}" if found else NOT_RUN
