@@ -9,9 +9,10 @@ from sscnb.evidence.effects import effects_table, sweep_table
 from sscnb.evidence.explorer import write_explorer
 from sscnb.evidence.figures import overlay_mask
 from sscnb.evidence.hours import check_table, plan_table, plan_text
-from sscnb.evidence.interventions import interventions_table, suppression_table
+from sscnb.evidence.interventions import STEPS, interventions_table, suppression_table
 from sscnb.evidence.memory import estimate_step
 from sscnb.evidence.metrics import METRICS, titled, values_table
+from sscnb.evidence.object_size import groups_by_share, object_share, size_table
 from sscnb.evidence.plan import images_of_run, plan_of_run
 from sscnb.evidence.premise import peaks, premise_table
 from sscnb.evidence.report import (
@@ -29,6 +30,7 @@ from sscnb.evidence.words import in_words
 __all__ = [
     "MEASURED",
     "METRICS",
+    "STEPS",
     "check_table",
     "claims_table",
     "commands_text",
@@ -41,6 +43,7 @@ __all__ = [
     "example_batch",
     "figures",
     "frontier_table",
+    "groups_by_share",
     "images_of_run",
     "in_words",
     "interventions_table",
@@ -49,6 +52,7 @@ __all__ = [
     "mean_and_deviation",
     "measure_step",
     "measured_in_words",
+    "object_share",
     "overlay_mask",
     "paper",
     "peaks",
@@ -62,6 +66,7 @@ __all__ = [
     "segmentation_table",
     "selection",
     "shares",
+    "size_table",
     "speed_table",
     "suppression_table",
     "sweep_table",

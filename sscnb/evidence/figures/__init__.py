@@ -4,7 +4,14 @@ Drawing functions take arrays and rows and return the picture or the figure, whi
 """
 
 from sscnb.evidence.figures.classes import class_bars, class_boxes, image_counts, share_maps
-from sscnb.evidence.figures.curves import gap_curves, loss_curves, premise_curves, sweep_curves, threshold_curves
+from sscnb.evidence.figures.curves import (
+    gap_curves,
+    loss_curves,
+    premise_curves,
+    size_curves,
+    sweep_curves,
+    threshold_curves,
+)
 from sscnb.evidence.figures.overlays import (
     at_size,
     colour_mask,
@@ -35,6 +42,7 @@ __all__ = [
     "overlay_mask",
     "picture_grid",
     "premise_curves",
+    "size_curves",
     "save",
     "save_row",
     "share_maps",

@@ -121,3 +121,25 @@ def premise_curves(table: pd.DataFrame, here: Mapping[str, float | str], paper_c
     axes[0].legend(frameon=False)
     axes[1].set_ylabel(describe("seed/best_threshold").heading)
     return figure
+
+
+def size_curves(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
+    """Draw what steps change against the share of the image that objects cover, one panel a step, one line a data set.
+
+    A line is the mean over random seeds; the dots are theirs, where there are several.
+
+    Args:
+        panels: tables of `size_table`, by the step's title and the data set's.
+    """
+    figure, axes = canvas(1, len(panels), 2.5, sharey=True)
+    for axis, (title, tables) in zip(axes[0], panels.items(), strict=True):
+        axis.axhline(0, color="0.5", linewidth=1)
+        for colour, (name, table) in zip(COLOURS, tables.items(), strict=False):
+            mean = table.groupby("share")["change"].mean()
+            axis.plot(mean.index, mean, marker="o", markersize=4, color=colour, label=name)
+            if table["seed"].nunique() > 1:
+                axis.plot(table["share"], table["change"], ".", markersize=3, color=colour, alpha=0.6)
+        axis.set(title=title, xlabel="image covered (%)", xlim=(0, None))
+    axes[0][0].set_ylabel("change (points)")
+    legend_below(figure)
+    return figure
