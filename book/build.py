@@ -23,6 +23,7 @@ from sscnb.evidence import (
     MEASURED,
     check_table,
     claims_table,
+    classes_table,
     commands_text,
     cost_table,
     describe_rows,
@@ -38,6 +39,7 @@ from sscnb.evidence import (
     pipeline_table,
     plan_table,
     reference_rows,
+    size_panels,
     speed_table,
     suppression_table,
     sweep_table,
@@ -78,6 +80,7 @@ def main(run_folder: str, build_folder: str) -> int:
     (pages / "generated").mkdir()
     for name, text in generated(run).items():
         (pages / "generated" / name).write_text(text, encoding="utf-8")
+    figures.save(figures.size_curves(size_panels(kept_rows("image_groups"))), pages / "generated/object_size.png")
     (pages / "api").mkdir()
     for name, text in wing_pages().items():
         (pages / "api" / name).write_text(text, encoding="utf-8")
@@ -113,6 +116,7 @@ def generated(run: Path) -> dict[str, str]:
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts["words.md"] = in_words(reference_rows())
+    parts["classes.md"] = classes_table(kept_rows("image_groups"))
     parts["suppression_small.md"] = suppression_table(kept_rows("suppression"), "small")
     changed, chosen = kept_rows("interventions"), reference_rows()["VOC photographs"]
     for page, step in INTERVENTIONS.items():

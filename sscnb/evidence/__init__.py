@@ -9,10 +9,16 @@ from sscnb.evidence.effects import effects_table, sweep_table
 from sscnb.evidence.explorer import write_explorer
 from sscnb.evidence.figures import overlay_mask
 from sscnb.evidence.hours import check_table, plan_table, plan_text
+from sscnb.evidence.image_groups import (
+    classes_table,
+    groups_by_classes,
+    groups_by_share,
+    object_share,
+    size_panels,
+)
 from sscnb.evidence.interventions import STEPS, interventions_table, suppression_table
 from sscnb.evidence.memory import estimate_step
 from sscnb.evidence.metrics import METRICS, titled, values_table
-from sscnb.evidence.object_size import groups_by_share, object_share, size_table
 from sscnb.evidence.plan import images_of_run, plan_of_run
 from sscnb.evidence.premise import peaks, premise_table
 from sscnb.evidence.report import (
@@ -33,6 +39,7 @@ __all__ = [
     "STEPS",
     "check_table",
     "claims_table",
+    "classes_table",
     "commands_text",
     "comparison",
     "cost_table",
@@ -43,6 +50,7 @@ __all__ = [
     "example_batch",
     "figures",
     "frontier_table",
+    "groups_by_classes",
     "groups_by_share",
     "images_of_run",
     "in_words",
@@ -66,7 +74,7 @@ __all__ = [
     "segmentation_table",
     "selection",
     "shares",
-    "size_table",
+    "size_panels",
     "speed_table",
     "suppression_table",
     "sweep_table",

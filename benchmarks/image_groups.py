@@ -1,10 +1,10 @@
-"""On which images does a step of the ladder help? Seeds by how much of the image its objects cover.
+"""On which images does a step of the ladder help? Seeds by how much objects cover, and by how many classes there are.
 
-    python benchmarks/object_size.py --run-dir runs/small --write
+    python benchmarks/image_groups.py --run-dir runs/small --write
 
 Nothing is trained or inferred: each image's own mIoU stands in the results of its seeds. Images are put into four
-groups of equal number by the share of their pixels that show an object. `--write` puts the rows into
-book/results/object_size.json, in the place of those of the same preset and change.
+groups of equal number by the share of their pixels that show an object, and into those of one class and of several.
+`--write` puts the rows into book/results/image_groups.json, in the place of those of the same preset and change.
 """
 
 import argparse
@@ -14,27 +14,28 @@ from typing import Any
 
 import numpy as np
 
-from sscnb.evidence import STEPS, groups_by_share, object_share
+from sscnb.evidence import STEPS, groups_by_classes, groups_by_share, object_share
 from sscnb.files import read_json, write_json
 from sscnb.stages import Run, open_run
 from sscnb.stages.stage import read_results
 
-RESULTS = Path(__file__).parent.parent / "book/results/object_size.json"
+RESULTS = Path(__file__).parent.parent / "book/results/image_groups.json"
 
 
 def measure(run: Run, change: str) -> list[dict[str, Any]]:
     """Return rows of the mean of the images' own mIoU, for each variant, random seed and group of images."""
-    dataset, split = run.dataset(), run.config.data.seed_split
-    shares = {image_id: object_share(dataset.mask(image_id)) for image_id in dataset.ids(split)}
-    groups, rows = groups_by_share(shares), []
+    dataset, ids, rows = run.dataset(), run.dataset().ids(run.config.data.seed_split), []
+    shares = {image_id: object_share(dataset.mask(image_id)) for image_id in ids}
+    groups = {"share": groups_by_share(shares), "classes": groups_by_classes(dataset, ids)}
     for variant in STEPS:
         for folder in sorted(run.cam_folder(variant).parent.glob("seed*/seeds")):
             found = read_results(folder)
             origin = next(row for row in found["rows"] if row["metric"] == "seed/mIoU")
-            for place, ids in enumerate(groups):
-                own = [found["images"][image_id] for image_id in ids]
-                group = {"group": place, "images": len(ids), "share": float(np.median([shares[i] for i in ids]))}
-                value = {"metric": "seed/image_mIoU", "value": float(np.mean([v for v in own if v is not None]))}
+            for by, place, own in ((by, k, own) for by in groups for k, own in enumerate(groups[by]) if own):
+                values = [found["images"][i] for i in own if found["images"][i] is not None]
+                group = {"by": by, "group": place, "images": len(own)}
+                group["share"] = float(np.median([shares[i] for i in own]))
+                value = {"metric": "seed/image_mIoU", "value": float(np.mean(values))}
                 rows.append(origin | value | group | {"change": change})
     return rows
 
@@ -50,7 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = measure(open_run(options.preset, options.run_dir, options.data_root, 0, options.overrides), options.change)
     for row in rows:
-        print(row["variant"], row["seed"], f"share {row['share']:.2f}: {100 * row['value']:.1f}")
+        print(row["variant"], row["seed"], row["by"], f"share {row['share']:.2f}: {100 * row['value']:.1f}")
     if options.write:
         kept = read_json(RESULTS, {"rows": list})["rows"] if RESULTS.is_file() else []
         others = [row for row in kept if (row["preset"], row["change"]) != (options.preset, options.change)]
