@@ -26,12 +26,13 @@ def measure(run: Run, change: str) -> list[dict[str, Any]]:
     """Return rows of the mean of the images' own mIoU, for each variant, random seed and group of images."""
     dataset, ids, rows = run.dataset(), run.dataset().ids(run.config.data.seed_split), []
     shares = {image_id: object_share(dataset.mask(image_id)) for image_id in ids}
-    groups = {"share": groups_by_share(shares), "classes": groups_by_classes(dataset, ids)}
+    groups = [("share", place, own) for place, own in enumerate(groups_by_share(shares))]
+    groups += [("classes", place, own) for place, own in enumerate(groups_by_classes(dataset, ids)) if own]
     for variant in STEPS:
         for folder in sorted(run.cam_folder(variant).parent.glob("seed*/seeds")):
             found = read_results(folder)
             origin = next(row for row in found["rows"] if row["metric"] == "seed/mIoU")
-            for by, place, own in ((by, k, own) for by in groups for k, own in enumerate(groups[by]) if own):
+            for by, place, own in groups:
                 values = [found["images"][i] for i in own if found["images"][i] is not None]
                 group = {"by": by, "group": place, "images": len(own)}
                 group["share"] = float(np.median([shares[i] for i in own]))
