@@ -4,6 +4,7 @@
 
 Nothing is trained or inferred: each image's own mIoU stands in the results of its seeds. Images are put into four
 groups of equal number by the share of their pixels that show an object, and into those of one class and of several.
+Seeds that the run folder lacks are left out.
 `--write` puts the rows into book/results/image_groups.json, in the place of those of the same preset and change.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sscnb.evidence import STEPS, groups_by_classes, groups_by_share, object_share
+from sscnb.evidence import LOWER, STEPS, groups_by_classes, groups_by_share, object_share
 from sscnb.files import read_json, write_json
 from sscnb.stages import Run, open_run
 from sscnb.stages.stage import read_results
@@ -28,7 +29,7 @@ def measure(run: Run, change: str) -> list[dict[str, Any]]:
     shares = {image_id: object_share(dataset.mask(image_id)) for image_id in ids}
     groups = [("share", place, own) for place, own in enumerate(groups_by_share(shares))]
     groups += [("classes", place, own) for place, own in enumerate(groups_by_classes(dataset, ids)) if own]
-    for variant in STEPS:
+    for variant in (*STEPS, LOWER):
         for folder in sorted(run.cam_folder(variant).parent.glob("seed*/seeds")):
             found = read_results(folder)
             origin = next(row for row in found["rows"] if row["metric"] == "seed/mIoU")

@@ -10,6 +10,7 @@ from sscnb.evidence.explorer import write_explorer
 from sscnb.evidence.figures import overlay_mask
 from sscnb.evidence.hours import check_table, plan_table, plan_text
 from sscnb.evidence.image_groups import (
+    LOWER,
     classes_table,
     groups_by_classes,
     groups_by_share,
@@ -34,6 +35,7 @@ from sscnb.evidence.takeaways import MEASURED, measured_in_words
 from sscnb.evidence.words import in_words
 
 __all__ = [
+    "LOWER",
     "MEASURED",
     "METRICS",
     "STEPS",

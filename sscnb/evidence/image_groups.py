@@ -19,8 +19,10 @@ _SETS = {
     "photographs, twice the epochs": ("voc_animals", "longer"),
     "generated scenes": ("small", ""),
 }
-_TITLES = ("suppression", "reconstruction", "self-modulation", "all three")
-_PAIRS = dict(zip(_TITLES, [*pairwise(STEPS), (STEPS[0], STEPS[-1])], strict=True))
+# Beside the steps, a baseline whose seeds are cut lower: it covers more of everything without any of the method.
+LOWER = "baseline@inference.threshold=0.16"
+_TITLES = ("suppression", "reconstruction", "self-modulation", "all three", "threshold of .16")
+_PAIRS = dict(zip(_TITLES, [*pairwise(STEPS), (STEPS[0], STEPS[-1]), (STEPS[0], LOWER)], strict=True))
 _CLASSES = ("one class", "several classes")
 
 
@@ -44,6 +46,8 @@ def groups_by_classes(dataset: Dataset, ids: Sequence[str]) -> list[list[str]]:
 
 def size_panels(rows: Rows) -> dict[str, dict[str, pd.DataFrame]]:
     """Return what each step of the ladder changes by the size of objects, and all of them, by step and data set.
+
+    The last panel is a baseline whose seeds are cut at a lower threshold, as far as it was measured.
 
     Args:
         rows: of `benchmarks/image_groups.py`.

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from sscnb.evidence import STEPS, classes_table, figures, groups_by_classes, groups_by_share, object_share, size_panels
+from sscnb.evidence import (
+    LOWER,
+    STEPS,
+    classes_table,
+    figures,
+    groups_by_classes,
+    groups_by_share,
+    object_share,
+    size_panels,
+)
 
 
 def row(change, variant, seed, group, value, by="share", preset="voc_animals"):
@@ -56,8 +65,10 @@ def test_images_of_one_class_and_of_several():
     rows = [row("", "baseline", s, g, 0.4, "classes") for s in (0, 1) for g in (0, 1)]
     rows += [row("", "drs", s, g, 0.5 + s / 10 - g / 5, "classes") for s in (0, 1) for g in (0, 1)]
     rows.append(row("", "drs", 0, 0, 0.9))  # another grouping
+    rows.append(row("", LOWER, 1, 0, 0.3, "classes"))
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in classes_table(rows).splitlines()]
-    assert lines[0] == ["data", "images", "suppression", "reconstruction", "self-modulation", "all three"]
-    assert lines[2] == ["photographs", "one class (30)", "+15.0 ± 7.1", "not run", "not run", "not run"]
-    assert lines[3] == ["photographs", "several classes (20)", "-5.0 ± 7.1", "not run", "not run", "not run"]
+    steps = ["suppression", "reconstruction", "self-modulation", "all three", "threshold of .16"]
+    assert lines[0] == ["data", "images", *steps]
+    assert lines[2] == ["photographs", "one class (30)", "+15.0 ± 7.1", "not run", "not run", "not run", "-10.0"]
+    assert lines[3] == ["photographs", "several classes (20)", "-5.0 ± 7.1", *["not run"] * 4]
     assert len(lines) == 4

@@ -139,7 +139,7 @@ def size_curves(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
             axis.plot(mean.index, mean, marker="o", markersize=4, color=colour, label=name)
             if table["seed"].nunique() > 1:
                 axis.plot(table["share"], table["change"], ".", markersize=3, color=colour, alpha=0.6)
-        axis.set(title=title, xlabel="covered by objects (%)", xlim=(0, None))
+        axis.set(title=title, xlabel="objects (% of image)", xlim=(0, None))
     axes[0][0].set_ylabel("change (points)")
     legend_below(figure)
     return figure
