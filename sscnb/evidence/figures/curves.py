@@ -132,13 +132,14 @@ def size_curves(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
         panels: of `size_panels`.
     """
     figure, axes = canvas(1, len(panels), 2.5, sharey=True)
+    colours = dict(zip(dict.fromkeys(name for tables in panels.values() for name in tables), COLOURS, strict=False))
     for axis, (title, tables) in zip(axes[0], panels.items(), strict=True):
         axis.axhline(0, color="0.5", linewidth=1)
-        for colour, (name, table) in zip(COLOURS, tables.items(), strict=False):
+        for name, table in tables.items():
             mean = table.groupby("share")["change"].mean()
-            axis.plot(mean.index, mean, marker="o", markersize=4, color=colour, label=name)
+            axis.plot(mean.index, mean, marker="o", markersize=4, color=colours[name], label=name)
             if table["seed"].nunique() > 1:
-                axis.plot(table["share"], table["change"], ".", markersize=3, color=colour, alpha=0.6)
+                axis.plot(table["share"], table["change"], ".", markersize=3, color=colours[name], alpha=0.6)
         axis.set(title=title, xlabel="objects (% of image)", xlim=(0, None))
     axes[0][0].set_ylabel("change (points)")
     legend_below(figure)
