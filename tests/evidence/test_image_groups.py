@@ -59,7 +59,7 @@ def test_a_panel_a_step_and_a_line_a_data_set():
     line = figure.axes[0].lines[1]
     assert line.get_xdata().tolist() == pytest.approx([10, 60]) and line.get_ydata().tolist() == pytest.approx([15, 15])
     assert len(figure.legends[0].get_texts()) == 2
-    scenes = [next(l for l in axis.lines if l.get_label() == "generated scenes") for axis in figure.axes]
+    scenes = [next(x for x in axis.lines if x.get_label() == "generated scenes") for axis in figure.axes]
     assert len({line.get_color() for line in scenes}) == 1 and scenes[0].get_color() != line.get_color()
 
 
