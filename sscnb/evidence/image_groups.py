@@ -103,4 +103,5 @@ def _changes(rows: Rows, before: str, after: str) -> pd.DataFrame:
 def _mean_change(values: pd.Series) -> str:
     if values.empty:
         return NOT_RUN
-    return f"{values.mean():+.1f}" + (f" ± {values.std():.1f}" if len(values) > 1 else "")
+    mean = round(values.mean(), 1) + 0.0  # without the sign of a zero
+    return f"{mean:+.1f}" + (f" ± {values.std():.1f}" if len(values) > 1 else "")

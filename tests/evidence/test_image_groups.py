@@ -74,3 +74,5 @@ def test_images_of_one_class_and_of_several():
     assert lines[2] == ["photographs", "one class (30)", "+15.0 ± 7.1", "not run", "not run", "not run", "-10.0"]
     assert lines[3] == ["photographs", "several classes (20)", "-5.0 ± 7.1", *["not run"] * 4]
     assert len(lines) == 4
+    same = [row("", v, 0, 0, value, "classes") for v, value in (("baseline", 0.5), ("drs", 0.4999))]
+    assert "| +0.0 |" in classes_table(same)
