@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import nbformat
 from jupyter_book.cli.main import main as jupyter_book
+from matplotlib.figure import Figure
 from PIL import Image
 from publication import citation, configuration  # beside this file, as is
 from wing_pages import wing_pages
@@ -80,7 +81,8 @@ def main(run_folder: str, build_folder: str) -> int:
     (pages / "generated").mkdir()
     for name, text in generated(run).items():
         (pages / "generated" / name).write_text(text, encoding="utf-8")
-    figures.save(figures.size_curves(size_panels(kept_rows("image_groups"))), pages / "generated/object_size.png")
+    for name, figure in kept_figures().items():
+        figures.save(figure, pages / "generated" / name)
     (pages / "api").mkdir()
     for name, text in wing_pages().items():
         (pages / "api" / name).write_text(text, encoding="utf-8")
@@ -128,6 +130,11 @@ def generated(run: Path) -> dict[str, str]:
     parts |= {"voc_check.md": check_table(full_size), "hours.md": plan_table(full_size)}
     parts["campaign.md"] = campaign_table(ROOT / "book/results/campaign.json")
     return parts | {"threshold.html": threshold_part(run), "walk.html": walk_part(run)}
+
+
+def kept_figures() -> dict[str, Figure]:
+    """Return the figures that are drawn from the rows of benchmarks, by the file name that the pages include."""
+    return {"object_size.png": figures.size_curves(size_panels(kept_rows("image_groups")))}
 
 
 def run_in_words(run: Path) -> str:
