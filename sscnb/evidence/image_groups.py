@@ -17,6 +17,7 @@ Rows = Sequence[Mapping[str, Any]]
 _SETS = {
     "photographs": ("voc_animals", ""),
     "photographs, twice the epochs": ("voc_animals", "longer"),
+    "twice the epochs, finer cells": ("voc_animals", "finer"),
     "generated scenes": ("small", ""),
 }
 # Beside the steps, a baseline whose seeds are cut lower: it covers more of everything without any of the method.
