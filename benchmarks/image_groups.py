@@ -9,18 +9,14 @@ Seeds that the run folder lacks are left out.
 """
 
 import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sscnb.evidence import LOWER, STEPS, groups_by_classes, groups_by_share, object_share
-from sscnb.files import read_json, write_json
+from sscnb.evidence import LOWER, STEPS, groups_by_classes, groups_by_share, object_share, replace_rows
+from sscnb.evidence.interventions import CHANGES
 from sscnb.stages import Run, open_run
 from sscnb.stages.stage import read_results
-
-RESULTS = Path(__file__).parent.parent / "book/results/image_groups.json"
 
 
 def measure(run: Run, change: str) -> list[dict[str, Any]]:
@@ -47,17 +43,15 @@ def main() -> None:
     parser.add_argument("--preset", default="small")
     parser.add_argument("--run-dir", default="", help="a run with seeds of the steps (default: runs/<preset>)")
     parser.add_argument("--data-root", default="", help="a VOC-layout folder, for presets that read one")
-    parser.add_argument("--change", default="", help="what differs from the preset, as in interventions.py")
-    parser.add_argument("--overrides", default={}, type=json.loads, help="the run's, as JSON")
+    parser.add_argument("--change", default="", choices=["", *CHANGES], help="of interventions.py, whose run it is")
     parser.add_argument("--write", action="store_true", help="keep the rows with the book")
     options = parser.parse_args()
-    rows = measure(open_run(options.preset, options.run_dir, options.data_root, 0, options.overrides), options.change)
+    overrides = dict(CHANGES[options.change].overrides) if options.change else {}
+    rows = measure(open_run(options.preset, options.run_dir, options.data_root, 0, overrides), options.change)
     for row in rows:
         print(row["variant"], row["seed"], row["by"], f"share {row['share']:.2f}: {100 * row['value']:.1f}")
     if options.write:
-        kept = read_json(RESULTS, {"rows": list})["rows"] if RESULTS.is_file() else []
-        others = [row for row in kept if (row["preset"], row["change"]) != (options.preset, options.change)]
-        write_json(RESULTS, {"rows": others + rows})
+        replace_rows("image_groups", rows, ("preset", "change"))
 
 
 if __name__ == "__main__":

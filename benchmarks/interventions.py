@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from sscnb.datasets import IGNORE, Dataset, open_dataset, save_mask, subset_splits
+from sscnb.evidence import replace_rows
 from sscnb.evidence.interventions import CHANGES
-from sscnb.files import read_json, write_json
 from sscnb.settings import find_variant
 from sscnb.stages import Run, evaluate_seeds, infer_cams, make_superpixels, open_run, prepare_data, train_cam
 
-RESULTS = Path(__file__).parent.parent / "book/results/interventions.json"
 PRESET = "voc_animals"
 METRICS = ("seed/mIoU", "seed/over", "seed/under", "seed/tuned_mIoU", "seed/best_mIoU", "seed/best_threshold")
 OTHERS = ("classifier/mAP", "train_classification", "reconstruction/gap")
@@ -88,13 +87,7 @@ def main() -> None:
             rows += [row | {"change": name} for row in measure(run, variant)]
             print(name, variant, seed, {row["metric"]: round(row["value"], 4) for row in rows[-8:]}, flush=True)
     if options.write:
-        kept = read_json(RESULTS, {"rows": list})["rows"] if RESULTS.is_file() else []
-        done = set(map(_which, rows))
-        write_json(RESULTS, {"rows": [row for row in kept if _which(row) not in done] + rows})
-
-
-def _which(row: dict[str, Any]) -> tuple[str, str, int]:
-    return row["change"], row["variant"], row["seed"]
+        replace_rows("interventions", rows, ("change", "variant", "seed"))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ the same preset.
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,10 @@ from tqdm import tqdm
 
 from sscnb.datasets import image_size, inner_size, pyramid
 from sscnb.evaluation import ThresholdCurve
-from sscnb.files import read_json, write_json
+from sscnb.evidence import replace_rows
 from sscnb.method import CAMNet, Suppression, full_activation, scale_maps
 from sscnb.networks import device, device_name, to_tensor
 from sscnb.stages import Run, load_cam_net, open_run, provenance
-
-RESULTS = Path(__file__).parent.parent / "book/results/suppression.json"
 
 
 @torch.no_grad()
@@ -71,8 +68,7 @@ def main() -> None:
             rows += measure(run, variant, suppressed)
             print(variant, "suppressed" if suppressed else "as it is", {r["metric"]: r["value"] for r in rows[-4:]})
     if options.write:
-        kept = read_json(RESULTS, {"rows": list})["rows"] if RESULTS.is_file() else []
-        write_json(RESULTS, {"rows": [row for row in kept if row["preset"] != options.preset] + rows})
+        replace_rows("suppression", rows, ("preset",))
 
 
 if __name__ == "__main__":

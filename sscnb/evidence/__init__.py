@@ -28,6 +28,7 @@ from sscnb.evidence.report import (
     ladder_table,
     mean_and_deviation,
     reference_rows,
+    replace_rows,
     write_report,
 )
 from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table, segmentation_table
@@ -73,6 +74,7 @@ __all__ = [
     "plan_text",
     "prepare_step",
     "reference_rows",
+    "replace_rows",
     "segmentation_table",
     "selection",
     "shares",

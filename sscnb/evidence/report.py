@@ -204,3 +204,16 @@ def keep_rows(run: Run, name: str, splits: Sequence[str]) -> None:
     data = read_json(run.folder / "data/results.json") if (run.folder / "data/results.json").is_file() else {}
     made = {"preset": run.config.preset, "overrides": changed_settings(run.config), "data": data.get("content", "")}
     write_json(project_root() / f"book/results/{name}.json", {"made": made, "groups": list(groups.values())})
+
+
+def replace_rows(name: str, rows: Rows, by: Sequence[str]) -> None:
+    """Keep a benchmark's rows with the book, as `book/results/<name>.json`, beside those that are there.
+
+    Args:
+        by: labels; rows that agree with a new one in all of them give way.
+    """
+    path = project_root() / f"book/results/{name}.json"
+    kept = read_json(path, {"rows": list})["rows"] if path.is_file() else []
+    done = {tuple(row[label] for label in by) for row in rows}
+    others = [row for row in kept if tuple(row[label] for label in by) not in done]
+    write_json(path, {"rows": [*others, *rows]})

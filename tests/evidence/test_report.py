@@ -1,5 +1,6 @@
 """From rows to tables: every number is that of its rows, and none is made up where there are none."""
 
+import json
 import math
 
 import pytest
@@ -11,6 +12,7 @@ from sscnb.evidence.report import (
     ladder_table,
     mean_and_deviation,
     reference_rows,
+    replace_rows,
     write_report,
 )
 from sscnb.files import read_json
@@ -116,3 +118,14 @@ def test_reference_rows_are_kept_and_found(run, tmp_path, monkeypatch):
     (kept,) = reference_rows().values()
     assert [(r["metric"], r["split"]) for r in kept] == [("seed/mIoU", "val")]
     assert list(reference_rows()) == ["generated scenes"]
+
+
+def test_a_benchmarks_rows_take_the_place_of_those_of_the_same_labels(monkeypatch, tmp_path):
+    monkeypatch.setattr("sscnb.evidence.report.project_root", lambda: tmp_path)
+    (tmp_path / "book/results").mkdir(parents=True)
+    rows = [{"change": change, "seed": seed, "value": 1} for change in ("a", "b") for seed in (0, 1)]
+    replace_rows("kept", rows, ("change", "seed"))
+    replace_rows("kept", [{"change": "a", "seed": 1, "value": 2}], ("change", "seed"))
+    kept = json.loads((tmp_path / "book/results/kept.json").read_text())["rows"]
+    found = [(row["change"], row["seed"], row["value"]) for row in kept]
+    assert found == [("a", 0, 1), ("b", 0, 1), ("b", 1, 1), ("a", 1, 2)]
