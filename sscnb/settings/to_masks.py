@@ -71,7 +71,7 @@ class PseudoMaskSettings:
     """From CAMs and boundaries to pseudo-masks by a random walk, and how far to trust them (IRN and the release)."""
 
     radius: Radius = 5  # in cells of the stride-4 grid
-    beta: Above0 = 10  # power of the affinities
+    beta: Above0 = 10.0  # power of the affinities
     steps: Natural = 256
     tol: Annotated[float, Field(gt=0, lt=1)] = 1e-6  # of the walk, see `random_walk`
     threshold: Fraction = 0.25  # of the background

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 # Of every settings class: what a value may be stands beside it, and is checked when it is set.
-CHECKED = ConfigDict(strict=True, extra="forbid")
+CHECKED = ConfigDict(strict=True, extra="forbid", validate_default=True)
 
 Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]

@@ -1,6 +1,7 @@
 """Settings: presets, overrides, and what is said of a wrong one."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -225,6 +226,14 @@ def test_hash_tells_settings_apart_and_knows_no_order():
     for key, value in {"cam.epochs": 3, "cam.delta": 0.5, "inference.flip": False, "data.scenes.seed": 1}.items():
         hashes.add(settings_hash(settings_dict(override(config, {key: value}))))
     assert len(hashes) == 5 and all(len(h) == 12 for h in hashes)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_overriding_a_setting_by_its_own_value_changes_no_hash(preset):
+    """A float whose default is written as an integer would make another run of the same settings."""
+    config = PRESETS[preset]
+    same = override(config, {"seeds": list(config.seeds)})
+    assert json.dumps(settings_dict(same)) == json.dumps(settings_dict(config))
 
 
 def test_settings_cannot_be_changed_in_place():
