@@ -18,6 +18,7 @@ _SETS = {
     "photographs": ("voc_animals", ""),
     "photographs, twice the epochs": ("voc_animals", "longer"),
     "twice the epochs, finer cells": ("voc_animals", "finer"),
+    "1,000 photographs": ("voc_animals", "more"),
     "generated scenes": ("small", ""),
 }
 # Beside the steps, a baseline whose seeds are cut lower: it covers more of everything without any of the method.
