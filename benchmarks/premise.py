@@ -32,15 +32,18 @@ def settings(crops: list[int], preset: str) -> dict[str, dict[str, Any]]:
     """Return what is changed in each run, by its name.
 
     Crops are compared without clipping and with capped peaks, as the preset was before it was chosen; everything that
-    scales goes along. In `capped` and `shorter` peaks are capped too.
+    scales goes along. In `capped` and `shorter` peaks are capped too. All but `preset` learn from split `train`.
     """
-    cam, capped = load_config(preset).cam, {"cam.backbone": CAPPED}
+    cam = load_config(preset).cam
+    fewer = {"data.train_split": "train"}
+    capped = {**fewer, "cam.backbone": CAPPED}
     runs: dict[str, dict[str, Any]] = {}
     for crop in crops:
         sides = [round(side * crop / cam.crop) for side in cam.resize]
         sized = {"cam.crop": crop, "cam.resize": sides, "inference.long_side": sides[1]}
         runs[f"c{crop}"] = {**sized, **capped, "cam.clip": 0.0}
-    return runs | {"capped": capped, "shorter": {**capped, "cam.epochs": cam.epochs * 2 // 3}, "preset": {}}
+    runs |= {"capped": capped, "shorter": {**capped, "cam.epochs": cam.epochs * 2 // 3}}
+    return runs | {"fewer": fewer, "preset": {}}
 
 
 def cells_of_objects(run: Run, long_side: int) -> float:
@@ -86,7 +89,7 @@ def measure(run: Run) -> list[dict[str, Any]]:
     rows += [rows[-1] | provenance() | {"metric": "peaks/capped", "value": capped_share(run)}]
     cam = run.config.cam
     setting = {"crop": cam.crop, "epochs": cam.epochs, "clip": cam.clip, "backbone": cam.backbone}
-    setting["run"] = run.folder.name
+    setting |= {"run": run.folder.name, "train_images": len(run.dataset().ids(run.config.data.train_split))}
     setting["cells"] = cells_of_objects(run, run.config.inference.long_side)
     return [row | {"setting": setting} for row in rows]
 

@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parent.parent / "book/results/voc_check.json"
 PRESETS = {
     "voc": Images(10_582, 1_449, 1_464 + 1_449, 20, (375, 500)),
     "voc_released": Images(10_582, 1_449, 1_464 + 1_449, 20, (375, 500)),
-    "voc_animals": Images(398, 211, 398 + 211, 20, (375, 500)),
+    "voc_animals": Images(1_000, 211, 398 + 211, 20, (375, 500)),
 }
 
 

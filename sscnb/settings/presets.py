@@ -142,7 +142,7 @@ PRESETS: dict[str, Config] = {
     # number that depends on the resolution scaled with the crop (320 for 512).
     "voc_animals": Config(
         preset="voc_animals",
-        data=DataSettings(subset="voc_animals", train_split="train"),  # train_aug comes with its ladder, see cam.md
+        data=DataSettings(subset="voc_animals"),
         # Chosen by the premise on the baseline, and by the reconstruction gap; never by the seeds of a rung above.
         # Clipped: without, the baseline's classifier does not settle on 20x20 cells (its loss after five epochs is .149
         # instead of .062), and what then stands above it in the ladder is no part of the method.

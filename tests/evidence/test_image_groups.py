@@ -46,12 +46,12 @@ def test_a_panel_a_step_and_a_line_a_data_set():
     panels = size_panels(rows)
     scenes = ["generated scenes"]
     assert {title: list(tables) for title, tables in panels.items()} == {
-        "suppression": ["photographs, twice the epochs", *scenes],
+        "suppression": ["398, twice the epochs", *scenes],
         "reconstruction": scenes,
         "self-modulation": scenes,
         "all three": scenes,
     }
-    table = panels["suppression"]["photographs, twice the epochs"]
+    table = panels["suppression"]["398, twice the epochs"]
     assert table["seed"].tolist() == [1, 1, 2, 2] and table["share"].tolist() == pytest.approx([10, 60, 10, 60])
     assert table["change"].tolist() == pytest.approx([10, 10, 20, 20])
     figure = figures.size_curves(panels)
@@ -71,8 +71,8 @@ def test_images_of_one_class_and_of_several():
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in classes_table(rows).splitlines()]
     steps = ["suppression", "reconstruction", "self-modulation", "all three", "threshold of .16"]
     assert lines[0] == ["data", "images", *steps]
-    assert lines[2] == ["photographs", "one class (30)", "+15.0 ± 7.1", "not run", "not run", "not run", "-10.0"]
-    assert lines[3] == ["photographs", "several classes (20)", "-5.0 ± 7.1", *["not run"] * 4]
+    assert lines[2] == ["1,000 photographs", "one class (30)", "+15.0 ± 7.1", "not run", "not run", "not run", "-10.0"]
+    assert lines[3] == ["1,000 photographs", "several classes (20)", "-5.0 ± 7.1", *["not run"] * 4]
     assert len(lines) == 4
     same = [row("", v, 0, 0, value, "classes") for v, value in (("baseline", 0.5), ("drs", 0.4999))]
     assert "| +0.0 |" in classes_table(same)

@@ -102,11 +102,12 @@ def premise_curves(table: pd.DataFrame, here: Mapping[str, float | str], paper_c
 
     Args:
         table: of `premise_table`.
-        here: `crop`, `epochs`, `clip` and `peaks` of this run, whose point is ringed where it is in the table.
+        here: `train_images`, `crop`, `epochs`, `clip` and `peaks` of this run, whose point is ringed where it is in the
+            table.
         paper_cells: where the paper's geometry lies; dotted.
     """
     figure, (axes,) = canvas(1, 2, 2.6)
-    same = table.groupby(["epochs", "clip", "peaks"])["crop"].transform("size")
+    same = table.groupby(["train_images", "epochs", "clip", "peaks"])["crop"].transform("size")
     line, others = table[same == same.max()].sort_values("cells"), table[same < same.max()]
     own = table[(table[list(here)] == pd.Series(here)).all(axis=1)]
     panels = ("seed/over", "seed/under"), ("seed/best_threshold",)

@@ -62,13 +62,14 @@ def test_sweep_curves_leave_out_what_was_not_run():
 
 
 def test_premise_joins_what_differs_in_crop_alone_and_rings_this_run():
-    names = ("crop", "epochs", "clip", "peaks", "cells", "seed/over", "seed/under", "seed/best_threshold")
-    lines = [(176, 9, 0, "capped", 14, 36, 15, 0.32), (320, 9, 0, "capped", 46, 28, 31, 0.19)]
-    lines.append((320, 9, 0, "free", 46, 24, 19, 0.25))
-    here = {"crop": 320, "epochs": 9, "clip": 0, "peaks": "free"}
+    names = ["train_images", "crop", "epochs", "clip", "peaks", "cells"]
+    names += ["seed/over", "seed/under", "seed/best_threshold"]
+    lines = [(398, 176, 9, 0, "capped", 14, 36, 15, 0.32), (398, 320, 9, 0, "capped", 46, 28, 31, 0.19)]
+    lines += [(398, 320, 9, 0, "free", 46, 24, 19, 0.25), (1000, 320, 9, 0, "capped", 46, 12, 25, 0.17)]
+    here = {"train_images": 398, "crop": 320, "epochs": 9, "clip": 0, "peaks": "free"}
     figure = figures.premise_curves(pd.DataFrame(lines, columns=names), here, 75.0)
     for axis, number in zip(figure.axes, (2, 1), strict=True):
         joined, beside, ringed = axis.lines[:3]
-        assert list(joined.get_xdata()) == [14, 46] and list(beside.get_xdata()) == [46] == list(ringed.get_xdata())
+        assert [list(drawn.get_xdata()) for drawn in (joined, beside, ringed)] == [[14, 46], [46, 46], [46]]
         assert len(axis.lines) == 3 * number + 1 and axis.lines[-1].get_xdata()[0] == 75
     assert list(figure.axes[0].lines[2].get_ydata()) == [24]
