@@ -98,7 +98,8 @@ def sweep_curves(table: pd.DataFrame, column: str) -> Figure:
 def premise_curves(table: pd.DataFrame, here: Mapping[str, float | str], paper_cells: float) -> Figure:
     """Draw over- and under-activation and the best threshold against the cells that an object covers.
 
-    A line joins the settings that differ in their crop alone; what differs in more stands beside it, hollow.
+    A line joins the settings that differ in their crop alone; what differs in more stands beside it, hollow. A diamond
+    is the preset's.
 
     Args:
         table: of `premise_table`.
@@ -110,12 +111,14 @@ def premise_curves(table: pd.DataFrame, here: Mapping[str, float | str], paper_c
     same = table.groupby(["train_images", "epochs", "clip", "peaks"])["crop"].transform("size")
     line, others = table[same == same.max()].sort_values("cells"), table[same < same.max()]
     own = table[(table[list(here)] == pd.Series(here)).all(axis=1)]
+    preset = table[table.index == "preset"]
     panels = ("seed/over", "seed/under"), ("seed/best_threshold",)
     for axis, columns in zip(axes, panels, strict=True):
         for colour, column in zip(COLOURS, columns, strict=False):
             axis.plot(line["cells"], line[column], marker="o", markersize=4, color=colour, label=describe(column).title)
             axis.plot(others["cells"], others[column], "o", markersize=4, color=colour, fillstyle="none")
             axis.plot(own["cells"], own[column], "o", markersize=10, color=colour, fillstyle="none")
+            axis.plot(preset["cells"], preset[column], "D", markersize=6, color=colour)
         axis.axvline(paper_cells, color="0.5", linestyle=":", linewidth=1)
         axis.set(xlabel="cells that an object covers", xlim=(0, None), ylim=(0, None))
     axes[0].set_ylabel("%")

@@ -67,9 +67,11 @@ def test_premise_joins_what_differs_in_crop_alone_and_rings_this_run():
     lines = [(398, 176, 9, 0, "capped", 14, 36, 15, 0.32), (398, 320, 9, 0, "capped", 46, 28, 31, 0.19)]
     lines += [(398, 320, 9, 0, "free", 46, 24, 19, 0.25), (1000, 320, 9, 0, "capped", 46, 12, 25, 0.17)]
     here = {"train_images": 398, "crop": 320, "epochs": 9, "clip": 0, "peaks": "free"}
-    figure = figures.premise_curves(pd.DataFrame(lines, columns=names), here, 75.0)
+    table = pd.DataFrame(lines, columns=names, index=["c176", "c320", "fewer", "preset"])
+    figure = figures.premise_curves(table, here, 75.0)
     for axis, number in zip(figure.axes, (2, 1), strict=True):
         joined, beside, ringed = axis.lines[:3]
         assert [list(drawn.get_xdata()) for drawn in (joined, beside, ringed)] == [[14, 46], [46, 46], [46]]
-        assert len(axis.lines) == 3 * number + 1 and axis.lines[-1].get_xdata()[0] == 75
-    assert list(figure.axes[0].lines[2].get_ydata()) == [24]
+        assert list(axis.lines[3].get_xdata()) == [46] and axis.lines[-1].get_xdata()[0] == 75
+        assert len(axis.lines) == 4 * number + 1
+    assert [list(figure.axes[0].lines[place].get_ydata()) for place in (2, 3)] == [[24], [12]]
