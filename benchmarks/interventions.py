@@ -1,9 +1,10 @@
 """Why does a step of the ladder cost something on the photographs? Its networks, with one thing changed at a time.
 
     python benchmarks/interventions.py --data-root ROOT --only longer --seeds 0 1 2 --write
+    python benchmarks/interventions.py --data-root MSRC --only msrc21 --write
 
 Each change is a run of its own below `--folder`, so that an interrupted measurement goes on. What a change cannot reach
-is not trained: the preset's own network is compared then. `--write` puts the rows into book/results/interventions.json,
+is not trained: that of `fewer` is compared then. `--write` puts the rows into book/results/interventions.json,
 in the place of those of the same change, variant and random seed.
 """
 
@@ -70,17 +71,17 @@ def measure(run: Run, variant: str) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-root", required=True, type=Path, help="VOC 2012, or the part of it")
+    parser.add_argument("--data-root", required=True, type=Path, help="VOC 2012, or its part; of msrc21 that set")
     parser.add_argument("--folder", type=Path, default=Path("runs/interventions"))
-    parser.add_argument("--only", nargs="*", default=[], choices=list(CHANGES), help="changes (default: all)")
+    parser.add_argument("--only", nargs="*", default=[], choices=list(CHANGES), help="changes (default: all on VOC)")
     parser.add_argument("--variant", nargs="*", default=[], help="of those that a change reaches (default: all)")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0], help="random seeds (default: 0)")
     parser.add_argument("--write", action="store_true", help="keep the rows with the book")
     options = parser.parse_args()
     rows = []
-    for name in options.only or CHANGES:
+    for name in options.only or [name for name in CHANGES if name != "msrc21"]:
         change, folder, root = CHANGES[name], options.folder.resolve(), options.data_root.resolve()
-        if "data.subset" in change.overrides:
+        if name == "eight":
             root = eight_classes(root, folder / "eight_classes")
         for seed, variant in product(options.seeds, options.variant or change.variants):
             run = open_run(PRESET, str(folder / name), str(root), seed, dict(change.overrides))

@@ -52,6 +52,7 @@ CHANGES: dict[str, Change] = {
     "sooner": _with_fewer(
         "reconstruction from the 4th epoch, alignment from the 5th; not the 7th and 8th of 9", _SOONER, JOINT
     ),
+    "msrc21": Change("other photographs: 269 of MSRC-21, of 14 classes", {**FEWER, "data.subset": ""}, STEPS),
     "target": _with_fewer("T_obj of .8 instead of .3", {"modulation.threshold": 0.8}, ("ssc",)),
 }
 
