@@ -1,10 +1,10 @@
-"""On which images does a step of the ladder help? Seeds by how much objects cover, and by how many classes there are.
+"""On which images does a step of the ladder help? By how much of them objects cover, and by how many classes there are.
 
     python benchmarks/image_groups.py --run-dir runs/small --write
 
-Nothing is trained or inferred: each image's own mIoU stands in the results of its seeds. Images are put into four
-groups of equal number by the share of their pixels that show an object, and into those of one class and of several.
-Seeds that the run folder lacks are left out.
+Nothing is trained or inferred: each image's own mIoU stands in the results of the seeds and of the pseudo-masks. Images
+are put into four groups of equal number by the share of their pixels that show an object, and into those of one class
+and of several. What the run folder lacks is left out.
 `--write` puts the rows into book/results/image_groups.json, in the place of those of the same preset and change.
 """
 
@@ -20,21 +20,21 @@ from sscnb.stages.stage import read_results
 
 
 def measure(run: Run, change: str) -> list[dict[str, Any]]:
-    """Return rows of the mean of the images' own mIoU, for each variant, random seed and group of images."""
+    """Return rows of the mean of the images' own mIoU, a row a variant, random seed, kind of mask and group of images."""
     dataset, ids, rows = run.dataset(), run.dataset().ids(run.config.data.seed_split), []
     shares = {image_id: object_share(dataset.mask(image_id)) for image_id in ids}
     groups = [("share", place, own) for place, own in enumerate(groups_by_share(shares))]
     groups += [("classes", place, own) for place, own in enumerate(groups_by_classes(dataset, ids)) if own]
-    for variant in (*STEPS, LOWER):
-        for folder in sorted(run.cam_folder(variant).parent.glob("seed*/seeds")):
-            found = read_results(folder)
-            origin = next(row for row in found["rows"] if row["metric"] == "seed/mIoU")
-            for by, place, own in groups:
-                values = [found["images"][i] for i in own if found["images"][i] is not None]
-                group = {"by": by, "group": place, "images": len(own)}
-                group["share"] = float(np.median([shares[i] for i in own]))
-                value = {"metric": "seed/image_mIoU", "value": float(np.mean(values))}
-                rows.append(origin | value | group | {"change": change})
+    folders = [path for v in (*STEPS, LOWER) for path in sorted(run.cam_folder(v).parent.glob("seed*/seeds"))]
+    folders += [path for v in STEPS for path in sorted(run.irn_folder(v).parents[1].glob("seed*/*/evaluation"))]
+    for found in map(read_results, folders):
+        origin = next(row for row in found["rows"] if row["metric"] in ("seed/mIoU", "pseudo/mIoU"))
+        for by, place, own in groups:
+            values = [found["images"][i] for i in own if found["images"][i] is not None]
+            group = {"by": by, "group": place, "images": len(own)}
+            group["share"] = float(np.median([shares[i] for i in own]))
+            value = {"metric": origin["metric"].replace("mIoU", "image_mIoU"), "value": float(np.mean(values))}
+            rows.append(origin | value | group | {"change": change})
     return rows
 
 

@@ -40,6 +40,7 @@ from sscnb.evidence import (
     pipeline_table,
     plan_table,
     reference_rows,
+    refined_table,
     size_panels,
     speed_table,
     suppression_table,
@@ -118,7 +119,8 @@ def generated(run: Path) -> dict[str, str]:
     parts |= {"results.md": results_table(sets), "pipeline.md": pipeline_table(sets), "sweep.md": sweep_table(sets)}
     parts |= {"effects.md": effects_table(sets), "claims.md": claims_table(sets), "frontier.md": frontier_table()}
     parts["words.md"] = in_words(reference_rows())
-    parts["classes.md"] = classes_table(kept_rows("image_groups"))
+    grouped = kept_rows("image_groups")
+    parts |= {"classes.md": classes_table(grouped), "refined.md": refined_table(grouped)}
     parts["suppression_small.md"] = suppression_table(kept_rows("suppression"), "small")
     changed, chosen = kept_rows("interventions"), reference_rows()["VOC photographs"]
     for page, step in INTERVENTIONS.items():

@@ -15,6 +15,7 @@ from sscnb.evidence.image_groups import (
     groups_by_classes,
     groups_by_share,
     object_share,
+    refined_table,
     size_panels,
 )
 from sscnb.evidence.interventions import STEPS, interventions_table, suppression_table
@@ -74,6 +75,7 @@ __all__ = [
     "plan_text",
     "prepare_step",
     "reference_rows",
+    "refined_table",
     "replace_rows",
     "segmentation_table",
     "selection",

@@ -26,6 +26,12 @@ LOWER = "baseline@inference.threshold=0.16"
 _TITLES = ("suppression", "reconstruction", "self-modulation", "all three", "threshold of .16")
 _PAIRS = dict(zip(_TITLES, [*pairwise(STEPS), (STEPS[0], STEPS[-1]), (STEPS[0], LOWER)], strict=True))
 _CLASSES = ("one class", "several classes")
+# What masks are grouped: the metric, and the CRF of the relation labels.
+_MASKS = {
+    "seeds": ("seed/image_mIoU", None),
+    "pseudo-masks, with CRF": ("pseudo/image_mIoU", "dense"),
+    "pseudo-masks, without": ("pseudo/image_mIoU", "none"),
+}
 
 
 def object_share(mask: np.ndarray) -> float:
@@ -84,7 +90,35 @@ def classes_table(rows: Rows) -> str:
     return markdown_table(["data", "images", *_PAIRS], lines, numbers=len(_PAIRS))
 
 
-def _by_set(rows: Rows, by: str) -> dict[str, Rows]:
+def refined_table(rows: Rows) -> str:
+    """Return what the full method changes of seeds and of pseudo-masks, on images of one class and of several.
+
+    Args:
+        rows: of `benchmarks/image_groups.py`.
+
+    Returns:
+        Markdown; in each cell the mean of the images' own mIoU, from the baseline to the full method, for the random
+        seeds that both have; sets of data without pseudo-masks are left out.
+    """
+    lines = []
+    for name in _SETS:
+        by_masks = [_by_set(rows, "classes", masks).get(name, []) for masks in _MASKS]
+        for group, shown in enumerate(_CLASSES if any(by_masks[1:]) else ()):
+            images = next((row["images"] for row in by_masks[0] if row["group"] == group), 0)
+            cells = [_levels([row for row in of_masks if row["group"] == group]) for of_masks in by_masks]
+            lines.append([name, f"{shown} ({images})", *cells])
+    return markdown_table(["data", "images", *_MASKS], lines, numbers=len(_MASKS))
+
+
+def _levels(rows: Rows) -> str:
+    values = {(row["variant"], row["seed"]): row["value"] for row in rows}
+    seeds = [seed for variant, seed in values if variant == STEPS[0] and (STEPS[-1], seed) in values]
+    means = [sum(values[variant, seed] for seed in seeds) / len(seeds) for variant in (STEPS[0], STEPS[-1]) if seeds]
+    return " → ".join(f"{describe('seed/image_mIoU').shown(mean):.1f}" for mean in means) or NOT_RUN
+
+
+def _by_set(rows: Rows, by: str, masks: str = "seeds") -> dict[str, Rows]:
+    rows = [row for row in rows if (row["metric"], row.get("crf")) == _MASKS[masks]]
     found = {n: [r for r in rows if (r["preset"], r["change"], r["by"]) == (*s, by)] for n, s in _SETS.items()}
     return {name: of_set for name, of_set in found.items() if of_set}
 

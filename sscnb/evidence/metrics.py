@@ -58,6 +58,7 @@ METRICS |= {
     "pseudo/trusted_accuracy": _share("right pixels of the trusted"),
     "pseudo/seed_mIoU": _share("mIoU of the seed"),
     "seed/image_mIoU": _share("mean of the images' own mIoU"),
+    "pseudo/image_mIoU": _share("mean of the images' own mIoU"),
     "pseudo/seed_boundary_IoU": _share("boundary IoU of the seed"),
     "segmentation/mIoU_low": _share("95 % interval from"),
     "segmentation/mIoU_high": _share("95 % interval to"),

@@ -9,13 +9,14 @@ from sscnb.evidence import (
     groups_by_classes,
     groups_by_share,
     object_share,
+    refined_table,
     size_panels,
 )
 
 
-def row(change, variant, seed, group, value, by="share", preset="voc_animals"):
-    labels = {"preset": preset, "change": change, "variant": variant, "seed": seed, "by": by, "group": group}
-    return labels | {"value": value, "share": 0.1 + group / 2, "images": 30 - 10 * group}
+def row(change, variant, seed, group, value, by="share", preset="voc_animals", metric="seed/image_mIoU"):
+    labels = {"metric": metric, "preset": preset, "change": change, "variant": variant, "seed": seed, "by": by}
+    return labels | {"group": group, "value": value, "share": 0.1 + group / 2, "images": 30 - 10 * group}
 
 
 def test_share_of_the_labelled_pixels():
@@ -76,3 +77,15 @@ def test_images_of_one_class_and_of_several():
     assert len(lines) == 4
     same = [row("", v, 0, 0, value, "classes") for v, value in (("baseline", 0.5), ("drs", 0.4999))]
     assert "| +0.0 |" in classes_table(same)
+
+
+def test_pseudo_masks_stand_beside_the_seeds_that_they_come_from():
+    rows = [row("", v, s, g, 0.4 + s / 10, "classes") for v in ("baseline", "ssc") for s in (0, 1) for g in (0, 1)]
+    rows.append(row("fewer", "baseline", 0, 0, 0.1, "classes"))  # without pseudo-masks
+    masks = {"metric": "pseudo/image_mIoU", "by": "classes"}
+    made = (("baseline", 0, 0.7), ("ssc", 0, 0.8), ("baseline", 1, 0.2))  # the last with nothing to compare it with
+    rows += [row("", variant, seed, 0, value, **masks) | {"crf": "dense"} for variant, seed, value in made]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in refined_table(rows).splitlines()]
+    assert lines[2] == ["1,000 photographs", "one class (30)", "45.0 → 45.0", "70.0 → 80.0", "not run"]
+    assert lines[3] == ["1,000 photographs", "several classes (20)", "45.0 → 45.0", "not run", "not run"]
+    assert len(lines) == 4
