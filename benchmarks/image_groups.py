@@ -20,7 +20,7 @@ from sscnb.stages.stage import read_results
 
 
 def measure(run: Run, change: str) -> list[dict[str, Any]]:
-    """Return rows of the mean of the images' own mIoU, a row a variant, random seed, kind of mask and group of images."""
+    """Return rows of the mean of the images' own mIoU, a row a variant, random seed, masks and group."""
     dataset, ids, rows = run.dataset(), run.dataset().ids(run.config.data.seed_split), []
     shares = {image_id: object_share(dataset.mask(image_id)) for image_id in ids}
     groups = [("share", place, own) for place, own in enumerate(groups_by_share(shares))]

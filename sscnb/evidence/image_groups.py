@@ -97,12 +97,14 @@ def refined_table(rows: Rows) -> str:
         rows: of `benchmarks/image_groups.py`.
 
     Returns:
-        Markdown; in each cell the mean of the images' own mIoU, from the baseline to the full method, for the random
-        seeds that both have; sets of data without pseudo-masks are left out.
+        Markdown; in each cell the mean of the images' own mIoU, from the baseline to the full method, over the random
+        seeds that have pseudo-masks; sets of data without any are left out.
     """
     lines = []
     for name in _SETS:
         by_masks = [_by_set(rows, "classes", masks).get(name, []) for masks in _MASKS]
+        seeds = {row["seed"] for of_masks in by_masks[1:] for row in of_masks}
+        by_masks[0] = [row for row in by_masks[0] if row["seed"] in seeds]
         for group, shown in enumerate(_CLASSES if any(by_masks[1:]) else ()):
             images = next((row["images"] for row in by_masks[0] if row["group"] == group), 0)
             cells = [_levels([row for row in of_masks if row["group"] == group]) for of_masks in by_masks]

@@ -81,7 +81,8 @@ def test_images_of_one_class_and_of_several():
 
 def test_pseudo_masks_stand_beside_the_seeds_that_they_come_from():
     rows = [row("", v, s, g, 0.4 + s / 10, "classes") for v in ("baseline", "ssc") for s in (0, 1) for g in (0, 1)]
-    rows.append(row("fewer", "baseline", 0, 0, 0.1, "classes"))  # without pseudo-masks
+    rows += [row("", v, 2, 0, 0.9, "classes") for v in ("baseline", "ssc")]  # without pseudo-masks
+    rows.append(row("fewer", "baseline", 0, 0, 0.1, "classes"))
     masks = {"metric": "pseudo/image_mIoU", "by": "classes"}
     made = (("baseline", 0, 0.7), ("ssc", 0, 0.8), ("baseline", 1, 0.2))  # the last with nothing to compare it with
     rows += [row("", variant, seed, 0, value, **masks) | {"crf": "dense"} for variant, seed, value in made]
