@@ -80,7 +80,7 @@ def capped_share(run: Run, number: int = 40) -> float:
     return float(np.mean(found))
 
 
-def measure(run: Run) -> list[dict[str, Any]]:
+def measure(run: Run, name: str) -> list[dict[str, Any]]:
     """Train and measure the baseline of one setting; return its rows."""
     prepare_data(run)
     train_cam(run)
@@ -89,7 +89,7 @@ def measure(run: Run) -> list[dict[str, Any]]:
     rows += [rows[-1] | provenance() | {"metric": "peaks/capped", "value": capped_share(run)}]
     cam = run.config.cam
     setting = {"crop": cam.crop, "epochs": cam.epochs, "clip": cam.clip, "backbone": cam.backbone}
-    setting |= {"run": run.folder.name, "train_images": len(run.dataset().ids(run.config.data.train_split))}
+    setting |= {"run": name, "train_images": len(run.dataset().ids(run.config.data.train_split))}
     setting["cells"] = cells_of_objects(run, run.config.inference.long_side)
     return [row | {"setting": setting} for row in rows]
 
@@ -107,7 +107,7 @@ def main() -> None:
     rows = []
     for name in options.only or runs:
         run = open_run(options.preset, str(options.folder.resolve() / name), options.data_root, 0, runs[name])
-        rows += measure(run)
+        rows += measure(run, name)
         shown = {row["metric"]: round(row["value"], 4) for row in rows if row["setting"]["run"] == name}
         print(name, rows[-1]["setting"], shown, flush=True)
     if options.write:
