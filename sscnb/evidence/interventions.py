@@ -26,18 +26,20 @@ class Change(NamedTuple):
     variants: tuple[str, ...] = BOTH
 
 
+_FEWER = {"data.train_split": "train"}
+
+
 def _with_fewer(title: str, overrides: Mapping[str, Any], variants: tuple[str, ...] = BOTH) -> Change:
-    return Change(f"398 photographs, {title}", {**FEWER, **overrides}, variants)
+    return Change(f"398 photographs, {title}", {**_FEWER, **overrides}, variants)
 
 
-FEWER = {"data.train_split": "train"}
 _LONGER = {"cam.epochs": 18, "reconstruction.warmup_epochs": 12, "modulation.warmup_epochs": 14}
 # Everything 1.4 times as large: half an hour a network on one recent core. The paper's own 512 pixels are for a GPU.
 _FINER = {"cam.crop": 448, "cam.resize": (280, 560), "modulation.erosion": 7, "inference.long_side": 560, **_LONGER}
 _SOONER = {"reconstruction.warmup_epochs": 3, "modulation.warmup_epochs": 4}
 _CAPPED = {"cam.backbone": "efficientnet_lite0"}
 CHANGES: dict[str, Change] = {
-    "fewer": Change("398 photographs (`train`)", FEWER, (*LADDER, "cdr_l1", "cdr_l2")),
+    "fewer": Change("398 photographs (`train`)", _FEWER, (*LADDER, "cdr_l1", "cdr_l2")),
     "capped": _with_fewer("peaks capped by the backbone's own ReLU6", _CAPPED, LADDER),
     # The folder lists eight classes itself, so that no subset of it is taken.
     "eight": _with_fewer("peaks capped, and their eight classes alone", {**_CAPPED, "data.subset": ""}),
@@ -52,7 +54,7 @@ CHANGES: dict[str, Change] = {
     "sooner": _with_fewer(
         "reconstruction from the 4th epoch, alignment from the 5th; not the 7th and 8th of 9", _SOONER, JOINT
     ),
-    "msrc21": Change("other photographs: 269 of MSRC-21, of 14 classes", {**FEWER, "data.subset": ""}, STEPS),
+    "msrc21": Change("other photographs: 269 of MSRC-21, of 14 classes", {**_FEWER, "data.subset": ""}, STEPS),
     "target": _with_fewer("T_obj of .8 instead of .3", {"modulation.threshold": 0.8}, ("ssc",)),
 }
 
