@@ -45,6 +45,7 @@ from sscnb.evidence import (
     speed_table,
     suppression_table,
     sweep_table,
+    walks_table,
 )
 from sscnb.files import read_json
 
@@ -121,6 +122,7 @@ def generated(run: Path) -> dict[str, str]:
     parts["words.md"] = in_words(reference_rows())
     grouped = kept_rows("image_groups")
     parts |= {"classes.md": classes_table(grouped), "refined.md": refined_table(grouped)}
+    parts["walks.md"] = walks_table(kept_rows("walks"))
     parts["suppression_small.md"] = suppression_table(kept_rows("suppression"), "small")
     changed, chosen = kept_rows("interventions"), reference_rows()["VOC photographs"]
     for page, step in INTERVENTIONS.items():

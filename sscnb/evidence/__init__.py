@@ -34,6 +34,7 @@ from sscnb.evidence.report import (
 )
 from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table, segmentation_table
 from sscnb.evidence.takeaways import MEASURED, measured_in_words
+from sscnb.evidence.walks import walks_table
 from sscnb.evidence.words import in_words
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "titled",
     "values_table",
     "views",
+    "walks_table",
     "write_explorer",
     "write_report",
 ]
