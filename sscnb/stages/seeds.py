@@ -64,7 +64,9 @@ def check_refined(run: Run, variant: str, seed: int) -> None:
     ids = run.dataset().ids(run.config.data.train_split)
     lacking = sum(not (cams / f"{image_id}.npz").is_file() for image_id in ids)
     if lacking:
-        override = json.dumps({"refined": [*refined, variant]})
+        known = run.config.variants  # of a sweep's variant, such as ssc@modulation.beta=5, the run does not know yet
+        more = {} if variant in known else {"variants": [*known, variant]}
+        override = json.dumps(more | {"refined": [*refined, variant]})
         raise UserError(
             f"{lacking:,} of {len(ids):,} training images have no CAMs of {variant!r}: they are made of the variants "
             f"that `refined` names. Give 'cams' and this stage the override {override}."

@@ -410,6 +410,21 @@ def test_cams_of_the_training_images_are_made_of_what_is_refined(tmp_path):
     make_ir_labels(run, "drs", crf="none")
 
 
+def test_a_swept_variant_can_be_refined_as_its_refusal_says(tmp_path):
+    root, swept = make_photographs(tmp_path / "mine"), "drs@cam.delta=0.8"
+    changes = FOLDER | {"variants": ["drs"], "data.seed_split": "val"}
+    run = open_run("folder", run_dir=str(tmp_path / "run"), data_root=str(root), overrides=changes)
+    prepare_data(run)
+    train_cam(run, swept)
+    infer_cams(run, swept)
+    text = refusal(make_ir_labels, run, swept, crf="none")
+    override = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    assert override == {"variants": ["drs", swept], "refined": ["drs", swept]}
+    again = open_run("folder", run_dir=str(run.folder), data_root=str(root), overrides=changes | override)
+    infer_cams(again, swept)
+    make_ir_labels(again, swept, crf="none")
+
+
 def test_images_without_any_class_have_no_cams(tmp_path):
     root = make_photographs(tmp_path / "mine")
     labels = (root / "labels.csv").read_text().replace("000,disc", "000,")
