@@ -22,6 +22,7 @@ from wing_pages import wing_pages
 from sscnb.errors import UserError
 from sscnb.evidence import (
     MEASURED,
+    alignment_table,
     check_table,
     claims_table,
     classes_table,
@@ -127,6 +128,7 @@ def generated(run: Path) -> dict[str, str]:
     changed, chosen = kept_rows("interventions"), reference_rows()["VOC photographs"]
     for page, step in INTERVENTIONS.items():
         parts[f"interventions_{page}.md"] = interventions_table(changed, chosen, *step)
+    parts["alignment.md"] = alignment_table(chosen)
     parts |= {f"measured_{page}.md": measured_in_words(page, reference_rows()) for page in MEASURED}
     parts |= {"run.md": run_table(run), "kept.md": kept_table(reference_rows()), "cost.md": cost_table(costs)}
     parts["speed.md"] = speed_table(kept_rows("speed"))

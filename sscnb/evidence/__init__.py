@@ -5,7 +5,7 @@ from sscnb.evidence.again import commands_text
 from sscnb.evidence.claims import claims_table
 from sscnb.evidence.cost import example_batch, measure_step, prepare_step
 from sscnb.evidence.cost_tables import cost_table, speed_table
-from sscnb.evidence.effects import effects_table, sweep_table
+from sscnb.evidence.effects import alignment_table, effects_table, sweep_table
 from sscnb.evidence.explorer import write_explorer
 from sscnb.evidence.figures import overlay_mask
 from sscnb.evidence.hours import check_table, plan_table, plan_text
@@ -42,6 +42,7 @@ __all__ = [
     "MEASURED",
     "METRICS",
     "STEPS",
+    "alignment_table",
     "check_table",
     "claims_table",
     "classes_table",

@@ -58,9 +58,6 @@ CHANGES: dict[str, Change] = {
     "target": _with_fewer("T_obj of .8 instead of .3", {"modulation.threshold": 0.8}, ("ssc",)),
 }
 
-# Of the preset's own runs; a sweep of Fig. 7 has one random seed, and these have more.
-_OF_THE_PRESET = {"none, but a weight of the alignment of 5": "@modulation.beta=5"}
-
 
 def interventions_table(rows: Rows, chosen: Rows, before: str, after: str) -> str:
     """Return what a step of the ladder does to the seeds with each change, and without any, as Markdown.
@@ -73,9 +70,6 @@ def interventions_table(rows: Rows, chosen: Rows, before: str, after: str) -> st
     """
     head = ["change", "random seeds", *(describe(metric).heading for metric in METRICS)]
     lines = [["none: 1,000 photographs", *_step(chosen, chosen, before, after)]]
-    for title, change in _OF_THE_PRESET.items():
-        if any(row.get("variant") == after + change for row in chosen):
-            lines.append([title, *_step(chosen, chosen, before, after + change)])
     fewer = [row for row in rows if row["change"] == "fewer"]
     for name, change in CHANGES.items():
         of_change = [row for row in rows if row["change"] == name]

@@ -55,10 +55,3 @@ def test_what_suppression_does_in_training_and_after_it():
         [" with ", " with ", " not run "],
     ]
     assert "not run" in suppression_table(found, "voc_animals").splitlines()[3]
-
-
-def test_a_weight_of_the_presets_own_runs_stands_below_them():
-    chosen = rows("", "drs+cdr", 0.5, 0.5, 0.1, 0.3) + rows("", "ssc", 0.51, 0.52, 0.1, 0.3)
-    chosen += rows("", "ssc@modulation.beta=5", 0.53, 0.54, 0.2, 0.2)
-    first, second = interventions_table([], chosen, "drs+cdr", "ssc").splitlines()[2:]
-    assert "50.0 → 51.0" in first and "50.0 → 53.0" in second and "weight" in second

@@ -7,7 +7,7 @@ import pytest
 
 from sscnb.errors import UserError
 from sscnb.evidence import paper
-from sscnb.evidence.effects import effects_table, sweep_table
+from sscnb.evidence.effects import alignment_table, effects_table, sweep_table
 from sscnb.evidence.tables import evidence_table, frontier_table, pipeline_table, segmentation_table
 from sscnb.settings.config import load_config
 from sscnb.settings.variants import sweep
@@ -139,6 +139,23 @@ def test_a_sweep_compares_equal_seeds():
     rows = [row("seed/mIoU", 0.5), row("seed/mIoU", 0.7, seed=1), row("seed/mIoU", 0.4, name)]
     by_value = {tuple(line[:2]): line[3] for line in lines(sweep_table({"this run": rows}))[2:]}
     assert by_value["beta_a", "1"] == "50.0" and by_value["beta_p", "1"].startswith("60.0 ±")
+
+
+def test_a_set_without_a_sweep_has_no_column_beside_one_that_has():
+    name = sweep("r", load_config("tiny"))[2]
+    sets = {"swept": [row("seed/mIoU", 0.5), row("seed/mIoU", 0.4, name)], "whole": [row("seed/mIoU", 0.6)]}
+    assert lines(sweep_table(sets))[0] == ["parameter", "value", "paper", "swept"]
+    assert lines(sweep_table({"whole": sets["whole"]}))[0] == ["parameter", "value", "paper", "whole"]
+
+
+def test_alignments_stand_by_weight_and_selection_with_equal_seeds():
+    values = {"drs+cdr": 0.4, "ssc": 0.5, "drs+cdr+asm_no_ras@modulation.beta=5": 0.6}
+    rows = [row("seed/mIoU", value, name) for name, value in values.items()]
+    rows += [row("seed/mIoU", 0.9, "ssc", seed=1), row("seed/mIoU", 0.9, "ssc@modulation.erosion=2")]
+    none, paper, heavier = lines(alignment_table(rows))[2:]
+    assert none[:3] == ["0", "", "40.0"] and paper[:3] == ["1", "T_obj .3", "50.0"]
+    assert heavier[:4] == ["5", "none", "60.0", "not run"]
+    assert alignment_table([]) == "None yet."
 
 
 def test_effects_are_variants_with_a_change_that_is_no_sweep_beside_equal_seeds():
